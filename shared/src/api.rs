@@ -1,0 +1,533 @@
+//! The contract of `/api/v1` as plain data: paths, requests and answers, used by the page and the proxy.
+
+use crate::audit::AuditEntry;
+use crate::channel::Channel;
+use crate::conversation::Conversation;
+use crate::delivery::{Delivery, Ending, EventKind, Reason, State};
+use crate::finding::Finding;
+use crate::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
+use crate::payload::Payload;
+use crate::plan::Plan;
+use crate::sla::{Cause, Verdict};
+use crate::sms::Parts;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Every path of the API, as the router registers it; `{…}` is one path segment.
+pub mod path {
+    /// `POST`: accept a submission.
+    pub const SUBMISSIONS: &str = "/api/v1/submissions";
+    /// `GET`: a submission with its messages.
+    pub const SUBMISSION: &str = "/api/v1/submissions/{id}";
+    /// `GET`: messages, newest first, by cursor.
+    pub const MESSAGES: &str = "/api/v1/messages";
+    /// `GET`: the headline figures.
+    pub const MESSAGE_COUNTS: &str = "/api/v1/messages/counts";
+    /// `GET`: one message with its history.
+    pub const MESSAGE: &str = "/api/v1/messages/{id}";
+    /// `POST`: withdraw a message that was not sent yet.
+    pub const MESSAGE_CANCEL: &str = "/api/v1/messages/{id}/cancel";
+    /// `POST`: findings and plan for a payload.
+    pub const VALIDATE: &str = "/api/v1/validate";
+    /// `GET`: the connections of this proxy.
+    pub const CONNECTIONS: &str = "/api/v1/connections";
+    /// `GET`: conversations the proxy has read, latest first.
+    pub const CONVERSATIONS: &str = "/api/v1/connections/{name}/conversations";
+    /// `GET`: one conversation, read from the platform.
+    pub const CONVERSATION: &str = "/api/v1/connections/{name}/conversations/{id}";
+    /// `GET`: verdicts over a period.
+    pub const SLA: &str = "/api/v1/sla";
+    /// `GET`: sealed batches, newest first, by cursor.
+    pub const AUDIT_BATCHES: &str = "/api/v1/audit/batches";
+    /// `GET`: everything needed to verify a stream offline.
+    pub const AUDIT_EXPORT: &str = "/api/v1/audit/export";
+    /// `GET`: the live stream, `text/event-stream`.
+    pub const EVENTS: &str = "/api/v1/events";
+    /// `GET`: what the page must know.
+    pub const OPTIONS: &str = "/api/v1/options";
+    /// `GET`: the request budget of each connection.
+    pub const BUDGET: &str = "/api/v1/budget";
+    /// `GET`: the machine-readable description of this API.
+    pub const OPENAPI: &str = "/api/v1/openapi.json";
+    /// Everything under it goes to the in-process sandbox's control calls.
+    pub const SANDBOX: &str = "/api/v1/sandbox/{*rest}";
+
+    /// Puts `value` into the one `{…}` segment named `name` of `template`.
+    pub fn fill(template: &str, name: &str, value: &str) -> String {
+        template.replace(&format!("{{{name}}}"), value)
+    }
+}
+
+/// The header that carries a submission's [`Key`].
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What a person or program posts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SubmissionRequest {
+    /// Through which connection.
+    pub connection: ConnectionName,
+    /// Into which conversation.
+    pub conversation_id: ConversationId,
+    /// What is to be said.
+    pub payload: Payload,
+    /// Not before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Given up if not sent by this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The 202 to a submission: the same for the first post of a key and for every repeat.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SubmissionAccepted {
+    /// The submission.
+    pub id: SubmissionId,
+    /// The key it is known by.
+    pub key: Key,
+    /// Its messages as they were stored.
+    pub messages: Vec<AcceptedMessage>,
+}
+
+/// A message at the moment it was stored.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AcceptedMessage {
+    /// The message.
+    pub id: MessageId,
+    /// Always `accepted`: later states are read from the message.
+    pub state: State,
+}
+
+/// A submission with its messages as they are now.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Submission {
+    /// The submission.
+    pub id: SubmissionId,
+    /// The key it is known by.
+    pub key: Key,
+    /// Its messages in the order they are sent.
+    pub messages: Vec<Message>,
+}
+
+/// A message as lists and the live stream show it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Message {
+    /// The message.
+    pub id: MessageId,
+    /// The submission it belongs to.
+    pub submission_id: SubmissionId,
+    /// Rises with every change, so that a late answer never overwrites a newer one.
+    pub version: u64,
+    /// The connection it goes through.
+    pub connection: ConnectionName,
+    /// The conversation it goes into.
+    pub conversation_id: ConversationId,
+    /// The conversation's channel when it was accepted.
+    pub channel: Channel,
+    /// Who sends it.
+    pub sender: String,
+    /// Whom it is for.
+    pub recipients: Vec<String>,
+    /// The first line of what it says.
+    pub preview: String,
+    /// Whether it met its SLA; derived from the delivery.
+    pub verdict: Verdict,
+    /// Why the verdict is what it is.
+    pub verdict_cause: Cause,
+    /// Time to delivery in seconds, once delivered.
+    pub elapsed_seconds: Option<f64>,
+    /// State, times and attempts.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+}
+
+/// A message with everything that is known of it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MessageDetail {
+    /// What lists show.
+    #[serde(flatten)]
+    pub message: Message,
+    /// The submission's key, sent to the platform with every attempt.
+    pub key: Key,
+    /// What was said.
+    pub payload: Payload,
+    /// Its history, oldest first.
+    pub events: Vec<Event>,
+    /// Its audit entries with the batches they are in.
+    pub audit: Vec<AuditRecord>,
+}
+
+/// One thing that happened to a message.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Event {
+    /// Position in the proxy's whole history.
+    pub seq: u64,
+    /// When, by the proxy's clock.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// Who made it happen.
+    pub actor: Actor,
+    /// The state afterwards.
+    pub state: State,
+    /// Attempts begun by then.
+    pub attempt: u32,
+    /// Why, where there is a reason.
+    pub reason: Option<Reason>,
+    /// When the next thing was to be done, as planned at that moment.
+    pub due_at: Option<Timestamp>,
+    /// The platform's own time for it, where it gave one.
+    pub platform_at: Option<Timestamp>,
+}
+
+/// Who made something happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Actor {
+    /// Whoever holds the launch token.
+    User,
+    /// This proxy.
+    Proxy,
+    /// The platform, in an answer or a receipt.
+    Platform,
+}
+
+/// An audit entry and where it is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditRecord {
+    /// The ending it records.
+    pub ending: Ending,
+    /// The entry as it is signed.
+    pub entry: AuditEntry,
+    /// The batch it was sealed in; `None` until it is.
+    pub batch: Option<AuditBatch>,
+}
+
+/// A sealed batch without its body.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditBatch {
+    /// The connection whose stream it is in.
+    pub connection: ConnectionName,
+    /// The stream.
+    pub stream: String,
+    /// Position in the stream, from 1.
+    pub sequence: u64,
+    /// Entries in it.
+    pub count: u64,
+    /// When it was sealed.
+    pub sealed_at: Timestamp,
+    /// The key that signed it.
+    pub key_id: String,
+    /// `X-Audit-Signature`.
+    pub signature: String,
+    /// `X-Audit-Chain`.
+    pub chain: String,
+    /// Where it is on its way to the sink.
+    pub shipping: Shipping,
+    /// Posts made so far.
+    pub attempts: u32,
+    /// When the sink acknowledged it.
+    pub acknowledged_at: Option<Timestamp>,
+    /// What went wrong last, while it is not acknowledged.
+    pub problem: Option<String>,
+}
+
+/// Where a batch is on its way to the sink.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Shipping {
+    /// Sealed and kept: no sink is configured.
+    Kept,
+    /// Waits to be shipped, or to be shipped again.
+    Waiting,
+    /// The sink refuses it; tried hourly.
+    Stalled,
+    /// The sink has it.
+    Acknowledged,
+}
+
+/// A batch with all that a verifier needs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExportedBatch {
+    /// The headers it is shipped with, except those made for each attempt.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// The exact body.
+    pub body: String,
+    /// When the sink acknowledged it.
+    pub acknowledged_at: Option<Timestamp>,
+}
+
+/// A page of a list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// The items of this page.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` for the next page; `None` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// What a list of messages is narrowed to; all given conditions must hold.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+pub struct MessageQuery {
+    /// Text in sender, recipient or first line, case aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// States, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Verdicts, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// The `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Items on a page, 1 to 200; 50 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// The headline figures; `in_flight + delivered + failed + needs_decision + cancelled = total`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MessageCounts {
+    /// All messages.
+    pub total: u64,
+    /// See [`crate::delivery::Group`].
+    pub in_flight: u64,
+    /// Delivered or read.
+    pub delivered: u64,
+    /// Rejected, failed, undelivered or expired.
+    pub failed: u64,
+    /// Parked.
+    pub needs_decision: u64,
+    /// Withdrawn.
+    pub cancelled: u64,
+}
+
+/// A payload to be judged, against a channel alone or a conversation.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValidateRequest {
+    /// The channel; not with a conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+    /// The connection; only with a conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionName>,
+    /// The conversation; only with a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<ConversationId>,
+    /// The payload.
+    pub payload: Payload,
+}
+
+/// What the rules say about a payload.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValidateAnswer {
+    /// All findings, errors first.
+    pub findings: Vec<Finding>,
+    /// SMS parts; only for text on SMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+    /// What it would become.
+    pub plan: Plan,
+}
+
+/// One platform organisation this proxy can send through.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Connection {
+    /// Its name.
+    pub name: ConnectionName,
+    /// How its platform is spoken to.
+    pub dialect: String,
+    /// Its region, or the host of its API.
+    pub region: String,
+    /// True where nothing leaves this machine: the built-in simulated platform.
+    pub sandbox: bool,
+    /// Why nothing can be sent through it now, in words, where that is so.
+    pub problem: Option<String>,
+}
+
+/// Verdicts over a period, by the time of acceptance.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SlaReport {
+    /// Start of the period, included.
+    pub from: Timestamp,
+    /// End of the period, not included.
+    pub to: Timestamp,
+    /// The what-if threshold all were judged by; `None` when each was judged by its own.
+    pub threshold_seconds: Option<f64>,
+    /// The threshold a new message gets.
+    pub policy_threshold_seconds: f64,
+    /// The four verdicts.
+    pub verdicts: VerdictCounts,
+    /// Withdrawn messages, in none of the four.
+    pub cancelled: u64,
+    /// Met ÷ (met + breached), 0 to 1; `None` when nothing was judged.
+    pub compliance: Option<f64>,
+    /// Times to delivery.
+    pub latency: Latency,
+    /// Messages by time to delivery.
+    pub histogram: Vec<HistogramBin>,
+    /// Verdicts over time.
+    pub buckets: Vec<TimeBucket>,
+    /// The latest breaches, at most 50.
+    pub breaches: Vec<Message>,
+}
+
+/// How many of each verdict.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VerdictCounts {
+    /// Delivered within the threshold.
+    pub met: u64,
+    /// Late, undelivered or failed.
+    pub breached: u64,
+    /// Not decided yet.
+    pub pending: u64,
+    /// Cannot be measured.
+    pub unknown: u64,
+}
+
+impl VerdictCounts {
+    /// Counts one more of `verdict`.
+    pub fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Met => self.met += 1,
+            Verdict::Breached => self.breached += 1,
+            Verdict::Pending => self.pending += 1,
+            Verdict::Unknown => self.unknown += 1,
+        }
+    }
+}
+
+/// Percentiles in seconds; one that falls among messages that never arrived, or p99 of fewer than 100, is
+/// `None`.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Latency {
+    /// Messages counted: delivered, undelivered and failed.
+    pub n: u64,
+    /// Of them, those that never arrived.
+    pub never: u64,
+    /// Half of them arrived within this.
+    pub p50_seconds: Option<f64>,
+    /// 95 % of them arrived within this.
+    pub p95_seconds: Option<f64>,
+    /// 99 % of them arrived within this.
+    pub p99_seconds: Option<f64>,
+}
+
+/// One bar of the latency histogram.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HistogramBin {
+    /// Lower edge in seconds, included.
+    pub from_seconds: f64,
+    /// Upper edge in seconds, not included; `None` for the last bar, which has no end.
+    pub to_seconds: Option<f64>,
+    /// Messages in it.
+    pub count: u64,
+}
+
+/// The verdicts of the messages accepted in one stretch of time.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TimeBucket {
+    /// Start of the stretch.
+    pub start: Timestamp,
+    /// Its verdicts.
+    pub verdicts: VerdictCounts,
+}
+
+/// What the page must know before it draws.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Options {
+    /// The proxy's version.
+    pub version: String,
+    /// The connections, in the order of the configuration.
+    pub connections: Vec<Connection>,
+    /// The threshold a new message gets.
+    pub threshold_seconds: f64,
+    /// False when audit batches are sealed and kept because no sink is configured.
+    pub audit_sink: bool,
+    /// Now, by the proxy's clock, so that the page can show a skew.
+    pub now: Timestamp,
+}
+
+/// The request budget of one connection.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Budget {
+    /// The connection.
+    pub connection: ConnectionName,
+    /// Requests a minute the proxy allows itself: 95 % of the platform's limit.
+    pub allowed_per_minute: u32,
+    /// Requests made in the last minute.
+    pub used_last_minute: u32,
+    /// Requests waiting for a permit now.
+    pub waiting: u32,
+    /// The platform asked for silence until then.
+    pub paused_until: Option<Timestamp>,
+}
+
+/// One message of the live stream. Idempotent to apply: keep the higher `version`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LiveEvent {
+    /// The event's position; the stream's `id:`, to be given back as `Last-Event-ID`.
+    pub seq: u64,
+    /// The message as it is after at least this event.
+    pub message: Message,
+}
+
+/// An error as `application/problem+json` (RFC 9457).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{title}")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// Stable name of the error, for programs.
+    pub code: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What went wrong, in a sentence.
+    pub title: String,
+    /// Where and why, and how to mend it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// For payloads that the rules refuse: every finding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+/// What the live stream says first: where it starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LiveHello {
+    /// The last event before the stream began.
+    pub seq: u64,
+}
+
+/// Conversations the proxy knows, latest first.
+pub type Conversations = Page<Conversation>;

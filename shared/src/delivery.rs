@@ -1,0 +1,648 @@
+//! The delivery state machine: (delivery, happening, now) → (delivery, what follows), and nothing else
+//! decides what state a message is in.
+//!
+//! The store calls [`step`] inside the transaction that reads and writes the row, so a state, its history
+//! and its audit entry can never disagree. Everything is a value: time, jitter and policy come in, the new
+//! [`Delivery`] and the [`Step`] go out. A happening that does not fit the state is a [`Refused`], which the
+//! caller treats as "somebody else was faster", never as permission to send again.
+
+use crate::id::PlatformId;
+use crate::sla::{self, Judgement};
+use crate::time::Timestamp;
+use crate::wait;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Where a message is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum State {
+    /// Stored, not yet sent.
+    Accepted,
+    /// A POST is on its way.
+    Sending,
+    /// The platform took it; no receipt yet.
+    Submitted,
+    /// It reached the recipient.
+    Delivered,
+    /// The recipient read it.
+    Read,
+    /// Not sent for certain; will be tried again.
+    RetryWait,
+    /// Nobody knows yet whether the platform took it.
+    Unknown,
+    /// Only a person can decide what to do.
+    Parked,
+    /// The platform or the rules refused it.
+    Rejected,
+    /// The platform reported that it could not be delivered.
+    Failed,
+    /// No receipt came within the horizon.
+    Undelivered,
+    /// Its time to be sent passed.
+    Expired,
+    /// A person withdrew it before it was sent.
+    Cancelled,
+}
+
+impl State {
+    /// Every state, in the order of the glossary.
+    pub const ALL: [State; 13] = [
+        State::Accepted,
+        State::Sending,
+        State::Submitted,
+        State::Delivered,
+        State::Read,
+        State::RetryWait,
+        State::Unknown,
+        State::Parked,
+        State::Rejected,
+        State::Failed,
+        State::Undelivered,
+        State::Expired,
+        State::Cancelled,
+    ];
+
+    /// The word on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Accepted => "accepted",
+            State::Sending => "sending",
+            State::Submitted => "submitted",
+            State::Delivered => "delivered",
+            State::Read => "read",
+            State::RetryWait => "retry_wait",
+            State::Unknown => "unknown",
+            State::Parked => "parked",
+            State::Rejected => "rejected",
+            State::Failed => "failed",
+            State::Undelivered => "undelivered",
+            State::Expired => "expired",
+            State::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state a word names.
+    pub fn parse(word: &str) -> Option<State> {
+        State::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// The one of the four figures this state counts in.
+    pub fn group(self) -> Group {
+        match self {
+            State::Accepted
+            | State::Sending
+            | State::Submitted
+            | State::RetryWait
+            | State::Unknown => Group::InFlight,
+            State::Delivered | State::Read => Group::Delivered,
+            State::Parked => Group::NeedsDecision,
+            State::Rejected | State::Failed | State::Undelivered | State::Expired => Group::Failed,
+            State::Cancelled => Group::Cancelled,
+        }
+    }
+
+    /// True while a later message of the same conversation must wait for this one.
+    pub fn holds_conversation(self) -> bool {
+        matches!(self, State::Accepted | State::RetryWait | State::Sending | State::Unknown)
+    }
+}
+
+/// What the headline figures count; every state is in exactly one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Group {
+    /// On its way, one way or another.
+    InFlight,
+    /// Reached the recipient, read or not.
+    Delivered,
+    /// Ended without reaching the recipient.
+    Failed,
+    /// Waits for a person.
+    NeedsDecision,
+    /// Withdrawn by a person; counted apart.
+    Cancelled,
+}
+
+/// How far the platform says it got; the order is the rank, which only rises.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum PlatformStatus {
+    /// Accepted by the platform.
+    Queued,
+    /// Handed to the carrier.
+    Sent,
+    /// Reached the recipient's device.
+    Delivered,
+    /// Read by the recipient.
+    Read,
+}
+
+/// Why a message is where it is: a stable code and a sentence.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reason {
+    /// Stable name, for programs and the table of failure reasons.
+    pub code: String,
+    /// One sentence for a person; never a body, a credential or an address.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason from its two parts.
+    pub fn new(code: &str, text: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), text: text.into() }
+    }
+}
+
+/// The part of a message that the state machine owns. Times are the proxy's clock unless named otherwise.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Delivery {
+    /// Where the message is.
+    pub state: State,
+    /// The highest status the platform reported.
+    pub platform_status: Option<PlatformStatus>,
+    /// Why it is there, where that is not plain from the state.
+    pub reason: Option<Reason>,
+    /// POSTs begun so far.
+    pub attempts: u32,
+    /// Looks made since it was submitted.
+    pub looks: u32,
+    /// When something is to be done next; `None` when nothing is.
+    pub due_at: Option<Timestamp>,
+    /// When the submission was stored.
+    pub accepted_at: Timestamp,
+    /// Not to be sent before this.
+    pub not_before: Option<Timestamp>,
+    /// Given up if not sent by this.
+    pub expires_at: Option<Timestamp>,
+    /// When the first attempt began.
+    pub first_attempt_at: Option<Timestamp>,
+    /// When the platform's yes arrived here.
+    pub submitted_at: Option<Timestamp>,
+    /// When it was last looked at on the platform.
+    pub looked_at: Option<Timestamp>,
+    /// When a delivered or read receipt was first seen here.
+    pub delivery_seen_at: Option<Timestamp>,
+    /// When it ended; moves when a late receipt ends it again.
+    pub ended_at: Option<Timestamp>,
+    /// The platform's name for it.
+    pub platform_id: Option<PlatformId>,
+    /// Platform clock: when the platform created it.
+    pub platform_created_at: Option<Timestamp>,
+    /// Platform clock: when it was delivered, or read if no delivered time was given.
+    pub platform_delivered_at: Option<Timestamp>,
+    /// Platform clock: when it was read.
+    pub platform_read_at: Option<Timestamp>,
+    /// The SLA threshold in force when it was accepted, in milliseconds.
+    pub threshold_ms: u64,
+    /// True once it was ended as undelivered: a receipt after that no longer meets the SLA.
+    pub horizon_passed: bool,
+    /// False on a channel that never reports receipts: its verdict is `unknown`.
+    pub receipts_expected: bool,
+}
+
+impl Delivery {
+    /// T1: a message just accepted.
+    pub fn accepted(
+        now: Timestamp,
+        not_before: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
+        threshold_ms: u64,
+        receipts_expected: bool,
+    ) -> Self {
+        Self {
+            state: State::Accepted,
+            platform_status: None,
+            reason: None,
+            attempts: 0,
+            looks: 0,
+            due_at: Some(not_before.map_or(now, |at| at.max(now))),
+            accepted_at: now,
+            not_before,
+            expires_at,
+            first_attempt_at: None,
+            submitted_at: None,
+            looked_at: None,
+            delivery_seen_at: None,
+            ended_at: None,
+            platform_id: None,
+            platform_created_at: None,
+            platform_delivered_at: None,
+            platform_read_at: None,
+            threshold_ms,
+            horizon_passed: false,
+            receipts_expected,
+        }
+    }
+
+    /// The verdict this record supports; see [`sla::judge`].
+    pub fn judgement(&self) -> Judgement {
+        sla::judge(self, self.threshold_ms)
+    }
+}
+
+/// What a platform said about a message in an answer or a look.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Receipt {
+    /// The highest status reported; `None` where the platform's word is not one of ours.
+    pub status: Option<PlatformStatus>,
+    /// Platform clock: created.
+    pub created_at: Option<Timestamp>,
+    /// Platform clock: delivered.
+    pub delivered_at: Option<Timestamp>,
+    /// Platform clock: read.
+    pub read_at: Option<Timestamp>,
+    /// Set when the platform reports that delivery failed.
+    pub failure: Option<Reason>,
+}
+
+/// What happened to a message.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Happening {
+    /// T2: a POST is about to begin.
+    AttemptStarted,
+    /// T3, T7: the platform took it under this id.
+    Taken {
+        /// The platform's name for the message.
+        platform_id: PlatformId,
+        /// What the answer said about its status.
+        receipt: Receipt,
+    },
+    /// T4: certainly not sent; `wait` is what the platform asked for, if it did.
+    NotSent {
+        /// Why.
+        reason: Reason,
+        /// The stated wait, if any.
+        wait: Option<Duration>,
+    },
+    /// T5: refused for good, by the platform or by the rules before the POST.
+    Refused {
+        /// Why.
+        reason: Reason,
+    },
+    /// T6: nobody knows whether it was taken.
+    Ambiguous {
+        /// What was seen instead of an answer.
+        reason: Reason,
+    },
+    /// T8: it may be sent again with the same key.
+    MayRepeat,
+    /// T11–T13: a look or a push brought this.
+    Observed(Receipt),
+    /// A look that could not be made; only the next one is planned.
+    LookFailed,
+    /// T14: the delivery horizon passed.
+    HorizonPassed,
+    /// T15: its `expires_at` passed.
+    DeadlinePassed,
+    /// T16: a person withdrew it.
+    Cancelled,
+}
+
+/// How a connection treats what it cannot know; part of its configuration.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Policy {
+    /// Attempts after which no further one is made.
+    pub attempts_max: u32,
+    /// Time after the first attempt in which it may be tried again.
+    pub retry_window: Duration,
+    /// Time after submission in which receipts are looked for.
+    pub horizon: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts_max: 12,
+            retry_window: Duration::from_secs(15 * 60),
+            horizon: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// What one happening brought about; the store writes all of it in one transaction.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// The delivery afterwards.
+    pub delivery: Delivery,
+    /// The history line, or `None` where nothing happened that anyone would want to read.
+    pub event: Option<EventKind>,
+    /// Set when the message ended in a way the auditors must hear of.
+    pub ending: Option<Ending>,
+}
+
+/// The kinds of event in a message's history.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum EventKind {
+    /// Stored by the proxy.
+    Accepted,
+    /// A POST began.
+    AttemptStarted,
+    /// The platform took it.
+    Submitted,
+    /// Certainly not sent; another attempt is planned.
+    RetryPlanned,
+    /// The outcome of the attempt is not known.
+    OutcomeUnknown,
+    /// The same key and bytes go again, which the platform recognises.
+    RepeatPlanned,
+    /// A person has to decide.
+    Parked,
+    /// Refused for good.
+    Rejected,
+    /// The platform handed it on.
+    Sent,
+    /// A look after the threshold found it still undelivered.
+    Late,
+    /// A delivered receipt.
+    Delivered,
+    /// A read receipt.
+    Read,
+    /// A failed receipt.
+    Failed,
+    /// The horizon passed without a receipt.
+    Undelivered,
+    /// Not sent before its deadline.
+    Expired,
+    /// Withdrawn.
+    Cancelled,
+}
+
+impl EventKind {
+    /// The word on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Accepted => "accepted",
+            EventKind::AttemptStarted => "attempt_started",
+            EventKind::Submitted => "submitted",
+            EventKind::RetryPlanned => "retry_planned",
+            EventKind::OutcomeUnknown => "outcome_unknown",
+            EventKind::RepeatPlanned => "repeat_planned",
+            EventKind::Parked => "parked",
+            EventKind::Rejected => "rejected",
+            EventKind::Sent => "sent",
+            EventKind::Late => "late",
+            EventKind::Delivered => "delivered",
+            EventKind::Read => "read",
+            EventKind::Failed => "failed",
+            EventKind::Undelivered => "undelivered",
+            EventKind::Expired => "expired",
+            EventKind::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How a message ended, as its audit entry names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Ending {
+    /// Reached the recipient.
+    Delivered,
+    /// The platform reported failure.
+    Failed,
+    /// No receipt within the horizon.
+    Undelivered,
+    /// Refused.
+    Rejected,
+    /// Not sent in time.
+    Expired,
+    /// Withdrawn.
+    Cancelled,
+}
+
+impl Ending {
+    /// The word in the audit entry's `status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Delivered => "delivered",
+            Ending::Failed => "failed",
+            Ending::Undelivered => "undelivered",
+            Ending::Rejected => "rejected",
+            Ending::Expired => "expired",
+            Ending::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The happening does not fit the state, so nothing changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a message that is {} cannot take this step", .state.as_str())]
+pub struct Refused {
+    /// The state that refused it.
+    pub state: State,
+}
+
+/// Applies one happening. `jitter` is a fresh number in 0..1 that spreads timers; see [`wait`].
+pub fn step(
+    delivery: &Delivery,
+    happening: &Happening,
+    policy: &Policy,
+    now: Timestamp,
+    jitter: f64,
+) -> Result<Step, Refused> {
+    use State::*;
+    let refused = Refused { state: delivery.state };
+    let mut next = delivery.clone();
+    let (event, ending) = match (delivery.state, happening) {
+        (Accepted | RetryWait, Happening::AttemptStarted) => {
+            next.state = Sending;
+            next.attempts += 1;
+            next.first_attempt_at = next.first_attempt_at.or(Some(now));
+            next.due_at = None;
+            next.reason = None;
+            (Some(EventKind::AttemptStarted), None)
+        }
+        (Sending | Unknown, Happening::Taken { platform_id, receipt }) => {
+            next.state = Submitted;
+            next.reason = None;
+            next.platform_id = Some(platform_id.clone());
+            next.submitted_at = Some(now);
+            next.platform_status = Some(PlatformStatus::Queued);
+            next.due_at = Some(now.plus(wait::look_delay(0, jitter)));
+            let (_, ending) = observe(&mut next, receipt, policy, now, jitter);
+            (Some(EventKind::Submitted), ending)
+        }
+        (Sending, Happening::NotSent { reason, wait }) => {
+            next.reason = Some(reason.clone());
+            plan_retry(&mut next, *wait, policy, now, jitter)
+        }
+        (Accepted | RetryWait | Sending, Happening::Refused { reason }) => {
+            next.reason = Some(reason.clone());
+            end(&mut next, Rejected, now, EventKind::Rejected, Ending::Rejected)
+        }
+        (Sending, Happening::Ambiguous { reason }) => {
+            next.state = Unknown;
+            next.reason = Some(reason.clone());
+            next.due_at = Some(now);
+            (Some(EventKind::OutcomeUnknown), None)
+        }
+        (Unknown, Happening::MayRepeat) => {
+            if retries_left(&next, policy, now) {
+                next.state = RetryWait;
+                // The first repeat goes at once: the platform recognises the key. Later ones back off.
+                let repeats = next.attempts.saturating_sub(1);
+                let delay =
+                    if repeats == 0 { Duration::ZERO } else { wait::back_off(repeats, jitter) };
+                next.due_at = Some(now.plus(delay));
+                (Some(EventKind::RepeatPlanned), None)
+            } else {
+                // It may or may not have been taken, and the window in which asking again is safe is over.
+                next.state = Parked;
+                next.due_at = None;
+                (Some(EventKind::Parked), None)
+            }
+        }
+        (Submitted | Undelivered | Delivered, Happening::Observed(receipt)) => {
+            observe(&mut next, receipt, policy, now, jitter)
+        }
+        (Submitted, Happening::LookFailed) => {
+            plan_look(&mut next, now, jitter);
+            (None, None)
+        }
+        (Submitted, Happening::HorizonPassed) => {
+            next.reason =
+                Some(Reason::new("no_receipt", "The platform reported no receipt in time."));
+            next.horizon_passed = true;
+            end(&mut next, Undelivered, now, EventKind::Undelivered, Ending::Undelivered)
+        }
+        (Accepted | RetryWait, Happening::DeadlinePassed) => {
+            let text = "It could not be sent before the time it was to be given up.";
+            next.reason = next.reason.or(Some(Reason::new("send_deadline", text)));
+            end(&mut next, Expired, now, EventKind::Expired, Ending::Expired)
+        }
+        (Accepted | RetryWait, Happening::Cancelled) => {
+            next.reason = None;
+            end(&mut next, State::Cancelled, now, EventKind::Cancelled, Ending::Cancelled)
+        }
+        _ => return Err(refused),
+    };
+    Ok(Step { delivery: next, event, ending })
+}
+
+fn end(
+    next: &mut Delivery,
+    state: State,
+    now: Timestamp,
+    event: EventKind,
+    ending: Ending,
+) -> (Option<EventKind>, Option<Ending>) {
+    next.state = state;
+    next.ended_at = Some(now);
+    next.due_at = None;
+    (Some(event), Some(ending))
+}
+
+fn retries_left(delivery: &Delivery, policy: &Policy, now: Timestamp) -> bool {
+    let window_ms = i64::try_from(policy.retry_window.as_millis()).unwrap_or(i64::MAX);
+    delivery.attempts < policy.attempts_max
+        && delivery.first_attempt_at.is_none_or(|first| now.ms_since(first) <= window_ms)
+}
+
+fn plan_retry(
+    next: &mut Delivery,
+    stated: Option<Duration>,
+    policy: &Policy,
+    now: Timestamp,
+    jitter: f64,
+) -> (Option<EventKind>, Option<Ending>) {
+    if !retries_left(next, policy, now) {
+        // Every attempt of this message is known not to have been sent, so ending it loses nothing.
+        return end(next, State::Rejected, now, EventKind::Rejected, Ending::Rejected);
+    }
+    let delay = match stated {
+        Some(stated) => wait::after_stated(stated, jitter),
+        None => wait::back_off(next.attempts, jitter),
+    };
+    next.state = State::RetryWait;
+    next.due_at = Some(now.plus(delay));
+    (Some(EventKind::RetryPlanned), None)
+}
+
+/// When to look next: the usual gap, but never later than just past the SLA deadline or the horizon.
+fn plan_look(next: &mut Delivery, now: Timestamp, jitter: f64) {
+    next.looks += 1;
+    let usual = now.plus(wait::look_delay(next.looks, jitter));
+    let deadline = next
+        .submitted_at
+        .map(|at| at.plus(Duration::from_millis(next.threshold_ms)))
+        .filter(|deadline| *deadline > now);
+    next.due_at = Some(match deadline {
+        Some(deadline) => usual.min(deadline),
+        None => usual,
+    });
+}
+
+/// Takes in a receipt: ranks only rise, failure ends, delivery ends once.
+fn observe(
+    next: &mut Delivery,
+    receipt: &Receipt,
+    policy: &Policy,
+    now: Timestamp,
+    jitter: f64,
+) -> (Option<EventKind>, Option<Ending>) {
+    let before = next.clone();
+    next.looked_at = Some(now);
+    next.platform_created_at = next.platform_created_at.or(receipt.created_at);
+    let was_ended_by_delivery = before.state == State::Delivered;
+    let rank = receipt.status.max(before.platform_status);
+
+    if let Some(reason) = &receipt.failure
+        && before.state == State::Submitted
+        && rank < Some(PlatformStatus::Delivered)
+    {
+        next.reason = Some(reason.clone());
+        return end(next, State::Failed, now, EventKind::Failed, Ending::Failed);
+    }
+
+    next.platform_status = rank;
+    if rank >= Some(PlatformStatus::Delivered) {
+        // `read` implies delivered no later than that (§2.4), so the earlier of the two known times counts.
+        let delivered = [receipt.delivered_at, receipt.read_at].into_iter().flatten().min();
+        next.platform_delivered_at = next.platform_delivered_at.or(delivered);
+        next.platform_read_at = next.platform_read_at.or(receipt.read_at);
+        next.delivery_seen_at = next.delivery_seen_at.or(Some(now));
+        next.reason = None;
+        let read = rank == Some(PlatformStatus::Read);
+        next.state = if read { State::Read } else { State::Delivered };
+        next.due_at = if read { None } else { read_look(next, policy, now, jitter) };
+        if was_ended_by_delivery {
+            return (read.then_some(EventKind::Read), None);
+        }
+        next.ended_at = Some(now);
+        let event = if read { EventKind::Read } else { EventKind::Delivered };
+        return (Some(event), Some(Ending::Delivered));
+    }
+
+    if before.state == State::Submitted {
+        plan_look(next, now, jitter);
+        if rank > before.platform_status {
+            return (Some(EventKind::Sent), None);
+        }
+        if sla::is_late(next) && !sla::is_late(&before) {
+            return (Some(EventKind::Late), None);
+        }
+    }
+    (None, None)
+}
+
+/// A delivered message is looked at a few more times for its read receipt, then left alone: reading is
+/// welcome news, not worth the platform's budget for a day.
+fn read_look(
+    next: &mut Delivery,
+    policy: &Policy,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<Timestamp> {
+    const READ_LOOKS_MAX: u32 = 8;
+    next.looks += 1;
+    let within = next.submitted_at.is_some_and(|at| now < at.plus(policy.horizon));
+    (next.looks <= READ_LOOKS_MAX && within).then(|| now.plus(wait::look_delay(next.looks, jitter)))
+}

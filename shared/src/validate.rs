@@ -1,0 +1,691 @@
+//! The rules: payload plus what is known of its channel and conversation → every finding.
+//!
+//! Nothing fails open. What the rules cannot recognise (a channel, a sender, a content type) is a finding,
+//! never a pass. Findings come in a fixed order: errors before warnings, and within them in the order of the
+//! payload's fields, so that page, proxy and command line show the same list.
+
+use crate::channel::{self, AddressForm, Channel, ChannelRules};
+use crate::conversation::{Conversation, ROLE_AGENT};
+use crate::finding::{Finding, Severity};
+use crate::payload::{self, Attachment, Payload};
+use crate::sms;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// Most recipients of one payload.
+pub const RECIPIENTS_MAX: usize = 1_000;
+/// Most attachments of one payload.
+pub const ATTACHMENTS_MAX: usize = 50;
+/// Most bytes of content, as text or as JSON.
+pub const CONTENT_BYTES_MAX: usize = 256 * 1024;
+/// Most decoded bytes of all attachments together: with base64 and content it stays under the body limit.
+pub const ATTACHMENTS_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Longest address in characters.
+const ADDRESS_CHARS_MAX: usize = 320;
+/// Longest file name in bytes.
+const FILENAME_BYTES_MAX: usize = 255;
+
+const GUIDE_PAYLOAD: &str = "guide contract, \"Message payload\"";
+const GUIDE_CONVERSATION: &str = "guide contract, \"Reading a conversation\"";
+
+/// What a payload is judged against.
+#[derive(Clone, Copy, Debug)]
+pub enum Context<'a> {
+    /// The channel's rules alone.
+    Channel(&'a Channel),
+    /// The channel's rules and who is in the conversation.
+    Conversation(&'a Conversation),
+}
+
+impl<'a> Context<'a> {
+    fn channel(self) -> &'a Channel {
+        match self {
+            Context::Channel(channel) => channel,
+            Context::Conversation(conversation) => &conversation.channel,
+        }
+    }
+}
+
+/// Every finding about `payload`, errors first.
+pub fn validate(payload: &Payload, context: Context) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    let channel = context.channel();
+    let rules = channel.rules();
+    if rules.is_none() {
+        findings.error(
+            "channel.unknown",
+            "",
+            format!("The channel \"{channel}\" is not known"),
+            format!("Only channels with rules can be sent on ({GUIDE_CONVERSATION})."),
+            "Choose a conversation on SMS, e-mail, web messaging, WhatsApp or open messaging."
+                .into(),
+        );
+    }
+    if let Context::Conversation(conversation) = context {
+        if let Some(ended_at) = conversation.ended_at {
+            findings.error(
+                "conversation.ended",
+                "",
+                "This conversation has ended".into(),
+                format!("It ended at {ended_at}; the platform takes no more messages for it."),
+                "Choose a conversation that is still open.".into(),
+            );
+        }
+        sender_takes_part(payload, conversation, &mut findings);
+    }
+    sender(payload, rules.as_ref(), &mut findings);
+    recipients(payload, rules.as_ref(), &mut findings);
+    content_type(payload, channel, rules.as_ref(), &mut findings);
+    content(payload, channel, &mut findings);
+    attachments(payload, channel, rules.as_ref(), &mut findings);
+    // Stable: within a severity the order above stays.
+    findings.0.sort_by_key(|finding| finding.severity);
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, code: &str, pointer: &str, what: String, why: String, how: String) {
+        self.push(Severity::Error, code, pointer, what, why, how);
+    }
+
+    fn warning(&mut self, code: &str, pointer: &str, what: String, why: String, how: String) {
+        self.push(Severity::Warning, code, pointer, what, why, how);
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        code: &str,
+        pointer: &str,
+        what: String,
+        why: String,
+        how: String,
+    ) {
+        let (code, pointer) = (code.to_owned(), pointer.to_owned());
+        self.0.push(Finding { code, pointer, severity, what, why, how });
+    }
+}
+
+fn sender_takes_part(payload: &Payload, conversation: &Conversation, findings: &mut Findings) {
+    if payload.from.is_empty() {
+        return;
+    }
+    let matches: Vec<_> =
+        conversation.participants.iter().filter(|one| one.address == payload.from).collect();
+    let how = match conversation.senders().as_slice() {
+        [] => "Nobody in this conversation may send; choose another conversation.".to_owned(),
+        senders => format!("Send as {}.", senders.join(" or ")),
+    };
+    let why = format!(
+        "The sender must be exactly one participant with the role agent ({GUIDE_CONVERSATION})."
+    );
+    match matches.as_slice() {
+        [] => findings.error(
+            "from.not_participant",
+            "/from",
+            format!("{} does not take part in this conversation", quoted(&payload.from)),
+            why,
+            how,
+        ),
+        [one] if one.role != ROLE_AGENT => findings.error(
+            "from.role",
+            "/from",
+            if one.role.is_empty() {
+                format!("{} has no role in this conversation", quoted(&payload.from))
+            } else {
+                format!("{} is {}, not agent", quoted(&payload.from), quoted(&one.role))
+            },
+            why,
+            how,
+        ),
+        [_] => {}
+        several => findings.error(
+            "from.ambiguous",
+            "/from",
+            format!("{} participants speak as {}", several.len(), quoted(&payload.from)),
+            why,
+            "Choose a sender that is in the conversation once.".into(),
+        ),
+    }
+}
+
+fn sender(payload: &Payload, rules: Option<&ChannelRules>, findings: &mut Findings) {
+    if payload.from.is_empty() {
+        findings.error(
+            "from.required",
+            "/from",
+            "The sender is missing".into(),
+            format!("Every message has a sender ({GUIDE_PAYLOAD})."),
+            "Choose who sends it.".into(),
+        );
+    } else {
+        // Agents on phone channels may speak from an address of another form, so only what no address may
+        // hold is refused here; that it is the right one is the conversation's to say.
+        let form = rules.map(|_| AddressForm::Opaque);
+        address(&payload.from, form, "from", "/from", findings);
+    }
+}
+
+fn recipients(payload: &Payload, rules: Option<&ChannelRules>, findings: &mut Findings) {
+    if payload.to.is_empty() {
+        findings.error(
+            "to.required",
+            "/to",
+            "There is no recipient".into(),
+            format!("A message goes to at least one recipient ({GUIDE_PAYLOAD})."),
+            "Add a recipient.".into(),
+        );
+    }
+    if payload.to.len() > RECIPIENTS_MAX {
+        findings.error(
+            "to.too_many",
+            "/to",
+            format!("{} recipients are more than {RECIPIENTS_MAX}", payload.to.len()),
+            "One payload is limited so that it can be checked and followed.".into(),
+            format!("Send to at most {RECIPIENTS_MAX} at a time."),
+        );
+        return;
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (index, recipient) in payload.to.iter().enumerate() {
+        let pointer = format!("/to/{index}");
+        if !seen.insert(recipient.as_str()) {
+            findings.error(
+                "to.duplicate",
+                &pointer,
+                format!("{} is in the list twice", quoted(recipient)),
+                "Nobody should get the same message twice.".into(),
+                "Remove one of them.".into(),
+            );
+        }
+        address(recipient, rules.map(|rules| rules.address_form), "to", &pointer, findings);
+    }
+}
+
+fn address(
+    text: &str,
+    form: Option<AddressForm>,
+    field: &str,
+    pointer: &str,
+    findings: &mut Findings,
+) {
+    let mut found = |code: &str, what: String, why: &str, how: &str| {
+        findings.error(&format!("{field}.{code}"), pointer, what, why.into(), how.into());
+    };
+    if text.trim().is_empty() {
+        found(
+            "empty",
+            "The address is empty".into(),
+            "An empty address reaches nobody.",
+            "Fill it in or remove it.",
+        );
+    } else if text.chars().count() > ADDRESS_CHARS_MAX {
+        found(
+            "too_long",
+            format!("The address has {} characters", text.chars().count()),
+            "No channel has addresses of more than 320 characters.",
+            "Check what was pasted.",
+        );
+    } else if let Some(character) = text.chars().find(|character| is_invisible(*character)) {
+        found(
+            "invisible",
+            format!("The address holds the invisible character U+{:04X}", u32::from(character)),
+            "Control, zero-width and direction characters make an address look like another.",
+            "Type the address again by hand.",
+        );
+    } else {
+        match form {
+            Some(AddressForm::Phone) if !is_phone(text) => found(
+                "phone",
+                format!("{} is not a phone number in international form", quoted(text)),
+                "Phone channels take E.164: + and 7 to 15 digits, the first not 0 (ITU-T E.164).",
+                "Write it like +447700900141, without spaces.",
+            ),
+            Some(AddressForm::Email) if !is_email(text) => found(
+                "email",
+                format!("{} is not an e-mail address", quoted(text)),
+                "E-mail takes name@domain as the HTML standard defines it.",
+                "Write it like customer@example.com.",
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn content_type(
+    payload: &Payload,
+    channel: &Channel,
+    rules: Option<&ChannelRules>,
+    findings: &mut Findings,
+) {
+    let known = [payload::TEXT_PLAIN, payload::TEXT_HTML, payload::APPLICATION_JSON];
+    let declared = payload.content_type.as_str();
+    if !known.contains(&declared) {
+        findings.error(
+            "type.unknown",
+            "/type",
+            format!("{} is not a content type a message can have", quoted(declared)),
+            format!("It is text/plain, text/html or application/json, in lower case and without parameters ({GUIDE_PAYLOAD})."),
+            "Choose one of the three.".into(),
+        );
+    } else if let Some(rules) = rules
+        && !rules.content_types.contains(&declared)
+    {
+        findings.error(
+            "type.channel",
+            "/type",
+            format!("{} cannot carry {}", channel.label(), type_label(declared)),
+            format!("{} takes {} ({GUIDE_CONVERSATION}).", channel.label(), list_types(rules)),
+            "Write it as plain text.".into(),
+        );
+    }
+}
+
+fn type_label(mime: &str) -> &str {
+    match mime {
+        payload::TEXT_PLAIN => "plain text",
+        payload::TEXT_HTML => "HTML",
+        payload::APPLICATION_JSON => "JSON",
+        other => other,
+    }
+}
+
+fn list_types(rules: &ChannelRules) -> String {
+    rules.content_types.iter().map(|mime| type_label(mime)).collect::<Vec<_>>().join(" and ")
+}
+
+fn content(payload: &Payload, channel: &Channel, findings: &mut Findings) {
+    let pointer = "/content";
+    let bytes = match &payload.content {
+        Value::String(text) => text.len(),
+        other => other.to_string().len(),
+    };
+    if bytes > CONTENT_BYTES_MAX {
+        findings.error(
+            "content.too_long",
+            pointer,
+            format!("The content has {bytes} bytes"),
+            format!("A message says at most {CONTENT_BYTES_MAX} bytes."),
+            "Shorten it, or attach the long part as a file.".into(),
+        );
+    }
+    if payload.content_type == payload::APPLICATION_JSON {
+        if payload.content.is_null() {
+            findings.error(
+                "content.empty",
+                pointer,
+                "The JSON content is null".into(),
+                format!("A message has content ({GUIDE_PAYLOAD})."),
+                "Write the value to be sent.".into(),
+            );
+        }
+        return;
+    }
+    let Value::String(text) = &payload.content else {
+        findings.error(
+            "content.not_text",
+            pointer,
+            format!("The content is {}, not text", json_kind(&payload.content)),
+            format!("The text types take a string ({GUIDE_PAYLOAD})."),
+            "Put the text in quotes, or choose application/json.".into(),
+        );
+        return;
+    };
+    if text.trim().is_empty() {
+        findings.error(
+            "content.empty",
+            pointer,
+            if text.is_empty() {
+                "There is no text".into()
+            } else {
+                "The text is only white space".to_owned()
+            },
+            format!("A message has content ({GUIDE_PAYLOAD})."),
+            "Write what is to be said.".into(),
+        );
+    }
+    if text.contains('\0') {
+        findings.error(
+            "content.nul",
+            pointer,
+            "The text holds a NUL character".into(),
+            "NUL ends a text for many receivers, so the rest would be lost.".into(),
+            "Remove it.".into(),
+        );
+    }
+    if *channel == Channel::Sms && payload.content_type == payload::TEXT_PLAIN {
+        sms_parts(text, findings);
+    }
+}
+
+fn sms_parts(text: &str, findings: &mut Findings) {
+    let parts = sms::parts(text);
+    if parts.count < 2 {
+        return;
+    }
+    let forcing = sms::forcing_characters(text);
+    let why = "Carriers cut a text into parts and bill each one (3GPP TS 23.038).".to_owned();
+    if forcing.is_empty() {
+        findings.warning(
+            "sms.parts",
+            "/content",
+            format!("The text goes out in {} parts", parts.count),
+            why,
+            "Shorten it to 160 characters to send one part.".into(),
+        );
+        return;
+    }
+    let shown: Vec<String> = forcing.iter().take(5).map(|one| quoted(&one.to_string())).collect();
+    let without: String =
+        text.chars().map(|one| if forcing.contains(&one) { '?' } else { one }).collect();
+    let saved = parts.count - sms::parts(&without).count;
+    findings.warning(
+        "sms.alphabet",
+        "/content",
+        format!("{} make it {} parts in UCS-2", shown.join(" "), parts.count),
+        why,
+        if saved > 0 {
+            format!("Replacing these characters saves {saved} of {} parts.", parts.count)
+        } else {
+            "Shorten it to 70 characters to send one part.".into()
+        },
+    );
+}
+
+fn attachments(
+    payload: &Payload,
+    channel: &Channel,
+    rules: Option<&ChannelRules>,
+    findings: &mut Findings,
+) {
+    if payload.attachments.len() > ATTACHMENTS_MAX {
+        findings.error(
+            "attachments.too_many",
+            "/attachments",
+            format!("{} attachments are more than {ATTACHMENTS_MAX}", payload.attachments.len()),
+            "One payload is limited so that it can be checked.".into(),
+            format!("Keep at most {ATTACHMENTS_MAX}."),
+        );
+        return;
+    }
+    let mut bytes_total = 0;
+    for (index, attachment) in payload.attachments.iter().enumerate() {
+        let pointer = format!("/attachments/{index}");
+        bytes_total += attachment_findings(attachment, &pointer, channel, rules, findings);
+    }
+    if bytes_total > ATTACHMENTS_BYTES_MAX {
+        findings.error(
+            "attachments.too_large",
+            "/attachments",
+            format!("The attachments have {bytes_total} bytes together"),
+            format!("All of them together may have {ATTACHMENTS_BYTES_MAX} bytes after decoding."),
+            "Send fewer or smaller files, or give them as https addresses.".into(),
+        );
+    }
+}
+
+/// Findings of one attachment; returns its decoded size.
+fn attachment_findings(
+    attachment: &Attachment,
+    pointer: &str,
+    channel: &Channel,
+    rules: Option<&ChannelRules>,
+    findings: &mut Findings,
+) -> usize {
+    filename(attachment, pointer, findings);
+    let file_type = channel::file_type(&attachment.content_type);
+    let extension =
+        attachment.filename.rsplit_once('.').map(|(_, after)| after.to_ascii_lowercase());
+    match file_type {
+        None => findings.error(
+            "attachment.type",
+            &format!("{pointer}/type"),
+            format!("Files of type {} cannot be sent", quoted(&attachment.content_type)),
+            "Only types on the allow-list travel, written in lower case without parameters.".into(),
+            "Send a PDF, PNG, JPEG, GIF, WebP, text, CSV, Word or Excel file.".into(),
+        ),
+        Some(known) if !extension.is_some_and(|one| known.extensions.contains(&one.as_str())) => {
+            findings.error(
+                "attachment.extension",
+                &format!("{pointer}/filename"),
+                format!("{} does not end like {}", quoted(&attachment.filename), known.mime),
+                format!("Type and extension must agree ({GUIDE_PAYLOAD})."),
+                format!("Name it with .{}, or correct the type.", known.extensions[0]),
+            );
+        }
+        Some(_) => {}
+    }
+    match (&attachment.content, &attachment.url) {
+        (Some(content), None) => {
+            return file_content(content, file_type, pointer, channel, rules, findings);
+        }
+        (None, Some(url)) => {
+            if let Err(problem) = check_https_url(url) {
+                findings.error(
+                    "attachment.url",
+                    &format!("{pointer}/url"),
+                    format!("The address cannot be used: {problem}"),
+                    "The platform fetches it: https, a public host name, no user name, the usual port.".into(),
+                    "Write it like https://cdn.example.com/file.pdf.".into(),
+                );
+            }
+        }
+        (both, _) => findings.error(
+            "attachment.source",
+            pointer,
+            if both.is_some() {
+                "The attachment has both content and url".into()
+            } else {
+                "The attachment has neither content nor url".to_owned()
+            },
+            format!("Exactly one of them says where the file is ({GUIDE_PAYLOAD})."),
+            "Keep one.".into(),
+        ),
+    }
+    0
+}
+
+fn file_content(
+    content: &str,
+    file_type: Option<&channel::FileType>,
+    pointer: &str,
+    channel: &Channel,
+    rules: Option<&ChannelRules>,
+    findings: &mut Findings,
+) -> usize {
+    let pointer = format!("{pointer}/content");
+    let Ok(bytes) = STANDARD.decode(content) else {
+        findings.error(
+            "attachment.base64",
+            &pointer,
+            "The content is not base64".into(),
+            "It is the standard alphabet with padding, no spaces and no line breaks (RFC 4648 §4)."
+                .into(),
+            "Encode the file again.".into(),
+        );
+        return 0;
+    };
+    if bytes.is_empty() {
+        findings.error(
+            "attachment.empty",
+            &pointer,
+            "The file is empty".into(),
+            "An empty file tells the recipient nothing.".into(),
+            "Choose the file again.".into(),
+        );
+    }
+    if let Some(known) = file_type
+        && !bytes.is_empty()
+        && !known.signatures.is_empty()
+        && !known.signatures.iter().any(|signature| bytes.starts_with(signature))
+    {
+        findings.error(
+            "attachment.bytes",
+            &pointer,
+            format!("The bytes are not {}", known.mime),
+            "A file of this type starts differently; receivers would refuse or misread it.".into(),
+            "Choose the right file, or correct the type.".into(),
+        );
+    }
+    if let Some(rules) = rules
+        && bytes.len() > rules.attachment_bytes_max
+    {
+        findings.error(
+            "attachment.size",
+            &pointer,
+            format!("The file has {} bytes", bytes.len()),
+            format!(
+                "{} takes files of at most {} bytes after decoding ({GUIDE_CONVERSATION}).",
+                channel.label(),
+                rules.attachment_bytes_max
+            ),
+            "Send a smaller file, or give it as an https address.".into(),
+        );
+    }
+    bytes.len()
+}
+
+fn filename(attachment: &Attachment, pointer: &str, findings: &mut Findings) {
+    let name = attachment.filename.as_str();
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    let reserved = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+        || (stem.len() == 4
+            && (stem.starts_with("COM") || stem.starts_with("LPT"))
+            && stem.ends_with(|last: char| last.is_ascii_digit()));
+    let problem = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > FILENAME_BYTES_MAX {
+        "it is longer than 255 bytes"
+    } else if name.contains(['/', '\\', ':']) {
+        "it holds a path"
+    } else if name.chars().all(|one| one == '.')
+        || name.starts_with('.')
+        || name.ends_with(['.', ' '])
+    {
+        "it starts or ends with a dot or ends with a space"
+    } else if name.chars().any(is_invisible) {
+        "it holds an invisible character"
+    } else if reserved {
+        "it is a reserved name on Windows"
+    } else if has_hidden_extension(name) {
+        "it hides a program behind another extension"
+    } else {
+        return;
+    };
+    findings.error(
+        "attachment.filename",
+        &format!("{pointer}/filename"),
+        format!("The file name {} cannot be used: {problem}", quoted(name)),
+        "A name must be safe to save on any recipient's machine.".into(),
+        "Rename it to something like invoice.pdf.".into(),
+    );
+}
+
+fn has_hidden_extension(name: &str) -> bool {
+    const PROGRAMS: [&str; 12] =
+        ["exe", "com", "bat", "cmd", "scr", "js", "vbs", "msi", "ps1", "sh", "jar", "lnk"];
+    name.to_ascii_lowercase().split('.').skip(1).any(|part| PROGRAMS.contains(&part))
+}
+
+/// Accepts an https address that can only mean a public host. The grammar is narrower than RFC 3986 on
+/// purpose: a host is dotted labels with an alphabetic last one, which no way of writing an IP address has.
+fn check_https_url(url: &str) -> Result<(), &'static str> {
+    const LENGTH_MAX: usize = 2_048;
+    let rest = url.strip_prefix("https://").ok_or("it does not start with https://")?;
+    if url.len() > LENGTH_MAX {
+        return Err("it is longer than 2,048 characters");
+    }
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains(['\\', '<', '>', '"', '`'])
+    {
+        return Err("it holds a character that must be escaped");
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("it holds a user name");
+    }
+    let host = authority.strip_suffix(":443").unwrap_or(authority);
+    let labels: Vec<&str> = host.split('.').collect();
+    let is_label = |label: &&str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.len() > 253 || labels.len() < 2 || !labels.iter().all(is_label) {
+        return Err("its host is not a public name such as cdn.example.com");
+    }
+    let last = labels[labels.len() - 1].to_ascii_lowercase();
+    let inward = [
+        "localhost",
+        "local",
+        "internal",
+        "intranet",
+        "lan",
+        "home",
+        "corp",
+        "arpa",
+        "onion",
+        "test",
+        "invalid",
+    ];
+    if !last.bytes().all(|byte| byte.is_ascii_alphabetic()) && !last.starts_with("xn--") {
+        return Err("its host is an address, not a name");
+    }
+    if inward.contains(&last.as_str()) {
+        return Err("its host is inside a private network");
+    }
+    Ok(())
+}
+
+fn is_phone(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && !digits.starts_with('0')
+    })
+}
+
+/// The HTML standard's "valid e-mail address", with a dot in the domain.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let is_local =
+        |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    !local.is_empty()
+        && local.bytes().all(is_local)
+        && domain.contains('.')
+        && domain.split('.').all(is_label)
+}
+
+/// Control, zero-width, direction and byte-order characters: present in a text, absent to the eye.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(60).filter(|one| !is_invisible(*one)).collect();
+    let dots = if text.chars().count() > 60 { "…" } else { "" };
+    format!("\"{short}{dots}\"")
+}
+
+fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

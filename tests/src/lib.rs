@@ -1,0 +1,1 @@
+//! End to end, from outside: real binary, real browser, real database.

@@ -1,0 +1,77 @@
+//! The commands of the workspace: `cargo xtask up`, `test`, `build` and `bench`.
+//! This file parses the command line and passes on; each command has a module of its own.
+//! Nothing here knows what Waybill does: it only builds, starts and checks it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod build_console;
+mod build_waybill;
+mod command;
+mod compress;
+mod packages;
+mod place;
+mod probe;
+mod progress;
+mod stamp;
+mod tally;
+mod test;
+mod tidy;
+mod tools;
+mod up;
+mod wasm_opt;
+mod wasm_tests;
+
+/// Builds, starts and checks Waybill.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything, start it on the embedded defaults and print the link.
+    Up {
+        /// Start it on a free port with an empty data folder, see that it serves, stop it again.
+        #[arg(long)]
+        check: bool,
+        /// Passed on to `waybill serve`.
+        #[arg(last = true)]
+        serve_arguments: Vec<String>,
+    },
+    /// Run everything that must hold: format, lints, unit, integration, wasm and end-to-end tests.
+    Test {
+        /// Also what takes long.
+        #[arg(long)]
+        full: bool,
+    },
+    /// Build `waybill` with the console inside.
+    Build {
+        /// Optimised, as it is shipped: one file that runs anywhere.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Measure.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Up { check: true, serve_arguments } => up::check(&serve_arguments),
+        Task::Up { check: false, serve_arguments } => up::run(&serve_arguments),
+        Task::Test { full } => test::run(full),
+        Task::Build { release } => build_waybill::run(release),
+        Task::Bench { what } => bench::run(&what),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("\nerror: {error:#}");
+        ExitCode::FAILURE
+    })
+}

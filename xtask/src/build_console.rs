@@ -59,7 +59,7 @@ pub fn build(place: &Place, tools: &Tools, finish: Finish) -> Result<Console> {
             let found = WasmOpt::find(place);
             if found.is_none() {
                 eprintln!(
-                    "      without wasm-opt: neither a recent one nor npm is on PATH; the console is some 10 % larger"
+                    "      without wasm-opt: neither a recent one nor npm is on PATH; the console is about a third larger"
                 );
             }
             found

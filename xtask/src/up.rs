@@ -228,8 +228,8 @@ fn open_browser(link: &str) {
         return;
     };
     if let Some(program) = place::find_program(&[opener]) {
-        let _ =
-            Command::new(program).arg(link).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // Not waited for: some openers stay as long as the browser does.
+        let _ = Command::new(program).arg(link).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     }
 }
 

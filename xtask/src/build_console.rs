@@ -101,7 +101,9 @@ fn trunk(place: &Place, tools: &Tools, dist: &Path) -> Result<()> {
         command(place, &tools.trunk)
             .args(["build", "--log", "warn", "--skip-version-check", "--dist"])
             .arg(dist)
-            .env("PATH", place::path_with(&[bindgen_folder])?),
+            .env("PATH", place::path_with(&[bindgen_folder])?)
+            // The compiler has said what is wrong; Trunk's own stack would only hide it.
+            .env("RUST_LIB_BACKTRACE", "0"),
     )
     .context("the console could not be built")
 }

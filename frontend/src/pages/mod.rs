@@ -1,0 +1,94 @@
+//! The pages and their addresses. [`Place`] is the only place where an address of the console is spelled.
+
+mod compose;
+mod message;
+mod messages;
+mod open_with_link;
+mod sla;
+
+pub use open_with_link::OpenWithLink;
+
+use crate::components::nothing::Nothing;
+use crate::state::filter::Filter;
+use leptos::prelude::*;
+use leptos_router::components::{ParentRoute, Redirect, Route, Routes};
+use leptos_router::{ParamSegment, StaticSegment};
+use shared::id::MessageId;
+
+const COMPOSE: &str = "compose";
+const MESSAGES: &str = "messages";
+const SLA: &str = "sla";
+/// The parameter that names the open message.
+const ID: &str = "id";
+
+/// Somewhere one can be.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Place {
+    /// Write a message.
+    Compose,
+    /// The list of messages, narrowed.
+    Messages(Filter),
+    /// One message, over the list it was opened from.
+    Message(MessageId, Filter),
+    /// How many arrived in time.
+    Sla,
+}
+
+impl Place {
+    /// The address.
+    pub fn href(&self) -> String {
+        match self {
+            Place::Compose => format!("/{COMPOSE}"),
+            Place::Messages(filter) => format!("/{MESSAGES}{}", filter.to_query()),
+            Place::Message(id, filter) => format!("/{MESSAGES}/{id}{}", filter.to_query()),
+            Place::Sla => format!("/{SLA}"),
+        }
+    }
+
+    /// The whole list.
+    pub fn all_messages() -> Self {
+        Place::Messages(Filter::default())
+    }
+
+    /// Whether `path` is this page or lies below it.
+    pub fn holds(&self, path: &str) -> bool {
+        let name = match self {
+            Place::Compose => COMPOSE,
+            Place::Messages(_) | Place::Message(..) => MESSAGES,
+            Place::Sla => SLA,
+        };
+        path.trim_start_matches('/').split('/').next() == Some(name)
+    }
+}
+
+/// What the frame is around: the page that the address names.
+#[component]
+pub fn Pages() -> impl IntoView {
+    view! {
+        <Routes fallback=NotFound>
+            <Route
+                path=StaticSegment("")
+                view=|| view! { <Redirect path=Place::Compose.href()/> }
+            />
+            <Route path=StaticSegment(COMPOSE) view=compose::Compose/>
+            <ParentRoute path=StaticSegment(MESSAGES) view=messages::MessagesPage>
+                <Route path=StaticSegment("") view=|| ()/>
+                <Route path=ParamSegment(ID) view=message::MessagePage/>
+            </ParentRoute>
+            <Route path=StaticSegment(SLA) view=sla::Sla/>
+        </Routes>
+    }
+}
+
+#[component]
+fn NotFound() -> impl IntoView {
+    view! {
+        <div class="page">
+            <Nothing title="There is no such page" text="The address may be misspelled or older than this version.">
+                <a class="b b-main" href=Place::all_messages().href()>
+                    "Messages"
+                </a>
+            </Nothing>
+        </div>
+    }
+}

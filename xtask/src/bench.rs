@@ -74,7 +74,7 @@ pub struct Size {
     pub brotli: u64,
 }
 
-/// The page and every script, style sheet and wasm file it names.
+/// The page and every script, style sheet, picture and wasm file it names.
 pub fn first_load(dist: &Path) -> Result<FirstLoad> {
     let page = fs::read_to_string(dist.join("index.html"))
         .with_context(|| format!("{} holds no index.html", dist.display()))?;
@@ -84,7 +84,7 @@ pub fn first_load(dist: &Path) -> Result<FirstLoad> {
     for path in paths {
         let name = path.strip_prefix(dist).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         let kind = path.extension().and_then(|extension| extension.to_str());
-        let named = matches!(kind, Some("js" | "css" | "wasm")) && page.contains(&name);
+        let named = matches!(kind, Some("js" | "css" | "wasm" | "svg")) && page.contains(&name);
         if name == "index.html" || named {
             files.push((name, size_of(&path)?));
         }

@@ -62,7 +62,9 @@ pub fn run(full: bool) -> Result<ExitCode> {
     report.step("Unit and integration tests (about 2 min the first time)", |tally| {
         native_tests(&place, &dist, tally)
     });
-    report.step("Tests of shared in wasm", |tally| wasm_tests::run(&place, needed(&tools)?, tally));
+    report.step("Tests in wasm (about 2 min the first time)", |tally| {
+        wasm_tests::run(&place, needed(&tools)?, tally)
+    });
     report.step("End-to-end tests in a browser", |tally| {
         end_to_end(&place, needed(&binary)?, &dist, full, tally)
     });

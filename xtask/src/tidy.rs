@@ -87,7 +87,8 @@ fn check_file(name: &Path, text: &str, found: &mut Vec<String>) {
             name.display()
         ));
     }
-    if name.starts_with("shared") && text.contains("#[test]") && !text.contains(WASM_TESTS) {
+    let in_browser = name.starts_with("shared") || name.starts_with("frontend");
+    if in_browser && text.contains("#[test]") && !text.contains(WASM_TESTS) {
         found.push(format!(
             "{}: its tests do not run in wasm; add `#[cfg(target_arch = \"wasm32\")] {WASM_TESTS}`",
             name.display()

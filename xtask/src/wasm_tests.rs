@@ -1,5 +1,5 @@
-//! Runs `shared`'s tests compiled to wasm, in the browser the console is used with, and sees that none was left out:
-//! a test that runs natively and not in wasm proves nothing about the page.
+//! Runs the tests of `shared` and of the console compiled to wasm, in the browser the console is used with, and
+//! sees that none of `shared`'s was left out: a test that runs natively and not in wasm proves nothing about the page.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,44 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     command::{self, cargo},
-    packages,
+    packages::{self, Browser},
     place::Place,
     tally::Tally,
     tools::{Tools, WASM_TARGET},
 };
 
-/// Runs them all and compares with what there is natively.
+/// Runs them all, and compares those of `shared` with what there is natively.
 pub fn run(place: &Place, tools: &Tools, tally: &mut Tally) -> Result<()> {
     let browser = packages::ensure_browser(place)?;
-    let native = native_names(&command::capture(&mut cargo(
-        place,
-        &["test", "-p", "shared", "--tests", "--", "--list"],
-    ))?);
+    let console = run_package("frontend", place, tools, &browser, tally);
+    let shared = run_package("shared", place, tools, &browser, tally)?;
+    console?;
 
-    let mut tests = cargo(place, &["test", "-p", "shared", "--tests", "--no-fail-fast"]);
+    let list = ["test", "-p", "shared", "--tests", "--", "--list"];
+    let native = native_names(&command::capture(&mut cargo(place, &list))?);
+    let in_wasm = wasm_names(&shared);
+    let passed = Tally::read(&shared).passed;
+    if passed != native.len() {
+        let missing: Vec<&str> =
+            native.iter().filter(|name| !in_wasm.contains(*name)).map(String::as_str).collect();
+        bail!(
+            "{} tests of shared run natively and {passed} in wasm; not in wasm: {}",
+            native.len(),
+            missing.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Runs the tests of one package and returns what the runner wrote.
+fn run_package(
+    package: &str,
+    place: &Place,
+    tools: &Tools,
+    browser: &Browser,
+    tally: &mut Tally,
+) -> Result<Vec<String>> {
+    let mut tests = cargo(place, &["test", "-p", package, "--tests", "--no-fail-fast"]);
     tests
         .args(["--target", WASM_TARGET])
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &tools.test_runner)
@@ -34,22 +57,9 @@ pub fn run(place: &Place, tools: &Tools, tally: &mut Tally) -> Result<()> {
         tests.env_remove(other);
     }
     let (succeeded, lines) = command::run_and_read(&mut tests)?;
-    let counted = Tally::read(&lines);
-    *tally += counted;
+    *tally += Tally::read(&lines);
     ensure!(succeeded, "`{}` failed", command::shown(&tests));
-
-    if counted.passed != native.len() {
-        let in_wasm = wasm_names(&lines);
-        let missing: Vec<&str> =
-            native.iter().filter(|name| !in_wasm.contains(*name)).map(String::as_str).collect();
-        bail!(
-            "{} tests of shared run natively and {} in wasm; not in wasm: {}",
-            native.len(),
-            counted.passed,
-            missing.join(", ")
-        );
-    }
-    Ok(())
+    Ok(lines)
 }
 
 /// The names of a `--list`; one that occurs in two test binaries counts twice.

@@ -3,6 +3,8 @@
 //! Nothing here knows a key: the proxy signs these bytes. An entry is encoded once, when it is stored, so no
 //! later change of code or field can break a batch that already holds it.
 
+use crate::delivery::{Delivery, Ending};
+use crate::sla::Verdict;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,40 @@ impl AuditEntry {
         }
         serde_json::to_vec(self).map_err(|_| EntryError)
     }
+}
+
+/// The entries an ending calls for: one per recipient. `message_id` names the message where the platform
+/// gave it no id of its own.
+pub fn entries(
+    delivery: &Delivery,
+    ending: Ending,
+    message_id: &str,
+    sender: &str,
+    recipients: &[String],
+    now: Timestamp,
+) -> Vec<AuditEntry> {
+    let judgement = delivery.judgement();
+    let waited_ms = || u64::try_from(now.ms_since(delivery.accepted_at)).unwrap_or(0);
+    let elapsed_ms = judgement.elapsed_ms.unwrap_or_else(waited_ms);
+    let message_id = delivery.platform_id.as_ref().map_or(message_id, |id| id.as_str());
+    recipients
+        .iter()
+        .map(|receiver| AuditEntry {
+            timestamp: now,
+            message_id: message_id.to_owned(),
+            sender: sender.to_owned(),
+            receiver: receiver.clone(),
+            status: ending.as_str().to_owned(),
+            elapsed_seconds: seconds(elapsed_ms),
+            sla_violation: judgement.verdict == Verdict::Breached,
+        })
+        .collect()
+}
+
+/// Milliseconds as seconds, exact to the millisecond.
+#[expect(clippy::cast_precision_loss, reason = "2^53 ms are 285,000 years")]
+pub fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 /// A batch body from entries already encoded: a JSON array, nothing between the entries but commas.

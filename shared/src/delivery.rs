@@ -470,7 +470,8 @@ pub fn step(
             let (_, ending) = observe(&mut next, receipt, policy, now, jitter);
             (Some(EventKind::Submitted), ending)
         }
-        (Sending, Happening::NotSent { reason, wait }) => {
+        // From `sending` an attempt failed; before that the conversation could not be read.
+        (Accepted | RetryWait | Sending, Happening::NotSent { reason, wait }) => {
             next.reason = Some(reason.clone());
             plan_retry(&mut next, *wait, policy, now, jitter)
         }
@@ -505,6 +506,10 @@ pub fn step(
         }
         (Submitted, Happening::LookFailed) => {
             plan_look(&mut next, now, jitter);
+            (None, None)
+        }
+        (Delivered, Happening::LookFailed) => {
+            next.due_at = read_look(&mut next, policy, now, jitter);
             (None, None)
         }
         (Submitted, Happening::HorizonPassed) => {

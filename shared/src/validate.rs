@@ -36,13 +36,17 @@ pub enum Context<'a> {
     Channel(&'a Channel),
     /// The channel's rules and who is in the conversation.
     Conversation(&'a Conversation),
+    /// A conversation nobody has read yet: only the rules that hold on every channel. Dispatch judges again
+    /// once it has been read.
+    Unread,
 }
 
 impl<'a> Context<'a> {
-    fn channel(self) -> &'a Channel {
+    fn channel(self) -> Option<&'a Channel> {
         match self {
-            Context::Channel(channel) => channel,
-            Context::Conversation(conversation) => &conversation.channel,
+            Context::Channel(channel) => Some(channel),
+            Context::Conversation(conversation) => Some(&conversation.channel),
+            Context::Unread => None,
         }
     }
 }
@@ -51,8 +55,10 @@ impl<'a> Context<'a> {
 pub fn validate(payload: &Payload, context: Context) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     let channel = context.channel();
-    let rules = channel.rules();
-    if rules.is_none() {
+    let rules = channel.and_then(Channel::rules);
+    if let Some(channel) = channel
+        && rules.is_none()
+    {
         findings.error(
             "channel.unknown",
             "",
@@ -257,7 +263,7 @@ fn address(
 
 fn content_type(
     payload: &Payload,
-    channel: &Channel,
+    channel: Option<&Channel>,
     rules: Option<&ChannelRules>,
     findings: &mut Findings,
 ) {
@@ -271,7 +277,7 @@ fn content_type(
             format!("It is text/plain, text/html or application/json, in lower case and without parameters ({GUIDE_PAYLOAD})."),
             "Choose one of the three.".into(),
         );
-    } else if let Some(rules) = rules
+    } else if let (Some(channel), Some(rules)) = (channel, rules)
         && !rules.content_types.contains(&declared)
     {
         findings.error(
@@ -297,7 +303,7 @@ fn list_types(rules: &ChannelRules) -> String {
     rules.content_types.iter().map(|mime| type_label(mime)).collect::<Vec<_>>().join(" and ")
 }
 
-fn content(payload: &Payload, channel: &Channel, findings: &mut Findings) {
+fn content(payload: &Payload, channel: Option<&Channel>, findings: &mut Findings) {
     let pointer = "/content";
     let bytes = match &payload.content {
         Value::String(text) => text.len(),
@@ -356,7 +362,7 @@ fn content(payload: &Payload, channel: &Channel, findings: &mut Findings) {
             "Remove it.".into(),
         );
     }
-    if *channel == Channel::Sms && payload.content_type == payload::TEXT_PLAIN {
+    if channel == Some(&Channel::Sms) && payload.content_type == payload::TEXT_PLAIN {
         sms_parts(text, findings);
     }
 }
@@ -397,7 +403,7 @@ fn sms_parts(text: &str, findings: &mut Findings) {
 
 fn attachments(
     payload: &Payload,
-    channel: &Channel,
+    channel: Option<&Channel>,
     rules: Option<&ChannelRules>,
     findings: &mut Findings,
 ) {
@@ -431,7 +437,7 @@ fn attachments(
 fn attachment_findings(
     attachment: &Attachment,
     pointer: &str,
-    channel: &Channel,
+    channel: Option<&Channel>,
     rules: Option<&ChannelRules>,
     findings: &mut Findings,
 ) -> usize {
@@ -492,7 +498,7 @@ fn file_content(
     content: &str,
     file_type: Option<&channel::FileType>,
     pointer: &str,
-    channel: &Channel,
+    channel: Option<&Channel>,
     rules: Option<&ChannelRules>,
     findings: &mut Findings,
 ) -> usize {
@@ -530,7 +536,7 @@ fn file_content(
             "Choose the right file, or correct the type.".into(),
         );
     }
-    if let Some(rules) = rules
+    if let (Some(channel), Some(rules)) = (channel, rules)
         && bytes.len() > rules.attachment_bytes_max
     {
         findings.error(

@@ -1,0 +1,266 @@
+//! The dialect `guide`: the tutorial's contract, read tolerantly and written exactly.
+//!
+//! A repeat with the same key (`X-Genesys-Client-Id`) is answered with the first message, so after an
+//! ambiguous outcome the same key and bytes may go again at once.
+
+use super::budget::Permit;
+use super::http::{Answer, CallError, Caller};
+use super::{Platform, ReadError, SendOutcome, Snapshot};
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Deserialize;
+use shared::channel::Channel;
+use shared::conversation::{Conversation, Participant};
+use shared::delivery::{PlatformStatus, Reason, Receipt};
+use shared::id::{ConversationId, Key, PlatformId};
+use shared::time::Timestamp;
+use std::collections::HashMap;
+use std::time::Duration;
+
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Total time for a send; a claim's lease must outlast it (see [`crate::worker`]).
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE_AFTER_401: Duration = Duration::from_secs(60);
+
+/// A platform that speaks the guide contract.
+pub struct Guide {
+    caller: Caller,
+}
+
+impl Guide {
+    /// Speaks through `caller`.
+    pub(super) fn new(caller: Caller) -> Self {
+        Self { caller }
+    }
+}
+
+#[derive(Deserialize)]
+struct ConversationReply {
+    #[serde(default, rename = "channelType")]
+    channel_type: String,
+    #[serde(default)]
+    participants: Vec<ParticipantReply>,
+    #[serde(default)]
+    messages: Vec<MessageReply>,
+    #[serde(default, rename = "endTime")]
+    end_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ParticipantReply {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    role: String,
+    from: Option<FromReply>,
+}
+
+#[derive(Deserialize)]
+struct FromReply {
+    #[serde(default)]
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct MessageReply {
+    id: Option<String>,
+    status: Option<String>,
+    #[serde(rename = "createdTimestamp")]
+    created: Option<String>,
+    #[serde(default, rename = "statusTimestamps")]
+    times: HashMap<String, serde_json::Value>,
+    #[serde(rename = "errorInfo")]
+    error: Option<ErrorReply>,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorReply {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+#[async_trait]
+impl Platform for Guide {
+    async fn read_conversation(
+        &self,
+        _permit: Permit,
+        id: &ConversationId,
+    ) -> Result<Snapshot, ReadError> {
+        let path = format!("/api/v2/conversations/{id}");
+        let answer = self.caller.call(Method::GET, &path, None, None, READ_TIMEOUT).await.map_err(
+            |error| match error {
+                CallError::Token(error) => ReadError::Unavailable(error.to_string()),
+                CallError::NotSent(text) | CallError::Ambiguous(text) => {
+                    ReadError::Unavailable(text)
+                }
+            },
+        )?;
+        match answer.status.as_u16() {
+            200 => snapshot(id, &answer.body),
+            404 => Err(ReadError::NotFound),
+            401 | 403 => Err(ReadError::Forbidden(refusal(&answer).text)),
+            429 => Err(ReadError::Wait(answer.wait.unwrap_or(Duration::from_secs(1)))),
+            status => Err(ReadError::Unavailable(format!("the platform answered {status}"))),
+        }
+    }
+
+    async fn send(
+        &self,
+        _permit: Permit,
+        id: &ConversationId,
+        key: &Key,
+        body: Bytes,
+    ) -> SendOutcome {
+        let path = format!("/api/v2/conversations/{id}/messages");
+        let call =
+            self.caller.call(Method::POST, &path, Some(key.as_str()), Some(body), SEND_TIMEOUT);
+        match call.await {
+            Ok(answer) => outcome(&answer),
+            Err(CallError::Token(error)) => SendOutcome::NotSent {
+                reason: Reason::new("no_token", error.to_string()),
+                wait: None,
+            },
+            Err(CallError::NotSent(text)) => {
+                SendOutcome::NotSent { reason: Reason::new("not_connected", text), wait: None }
+            }
+            Err(CallError::Ambiguous(text)) => {
+                SendOutcome::Ambiguous(Reason::new("no_answer", text))
+            }
+        }
+    }
+}
+
+/// The send outcome table (§3.2).
+fn outcome(answer: &Answer) -> SendOutcome {
+    let status = answer.status.as_u16();
+    let unclear = |text: String| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
+    match status {
+        200..=202 => taken(&answer.body),
+        203..=299 => unclear(format!(
+            "The platform answered {status}, which says nothing about the message."
+        )),
+        408 | 409 | 500 | 502 | 504 => unclear(format!("The platform answered {status}.")),
+        503 => match answer.wait {
+            Some(wait) => SendOutcome::NotSent {
+                reason: Reason::new("unavailable", "The platform is busy and asked to wait."),
+                wait: Some(wait),
+            },
+            None => unclear("The platform answered 503.".into()),
+        },
+        // The token was refreshed once and refused again: nothing was sent, and nothing will be until
+        // somebody gives these credentials their right back.
+        401 => SendOutcome::NotSent { reason: refusal(answer), wait: Some(PAUSE_AFTER_401) },
+        425 | 429 => SendOutcome::NotSent {
+            reason: Reason::new("rate_limited", "The platform's request limit was reached."),
+            wait: answer.wait,
+        },
+        _ => SendOutcome::Refused(refusal(answer)),
+    }
+}
+
+fn taken(body: &[u8]) -> SendOutcome {
+    let unclear = |text: &str| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
+    let Ok(reply) = serde_json::from_slice::<MessageReply>(body) else {
+        return unclear("The platform said yes in words that cannot be read.");
+    };
+    match reply.id.as_deref().map(PlatformId::parse) {
+        Some(Ok(platform_id)) => {
+            let receipt = receipt(&reply);
+            SendOutcome::Accepted { platform_id, receipt }
+        }
+        _ => unclear("The platform said yes but named no message."),
+    }
+}
+
+/// Why the platform refused, in its own words where they are short and plain.
+fn refusal(answer: &Answer) -> Reason {
+    let status = answer.status.as_u16();
+    let reply: ErrorReply = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let words = reply.message.as_deref().map(plain).unwrap_or_default();
+    let code = reply.code.as_deref().map(plain).filter(|code| !code.is_empty());
+    let text = match (status, words.as_str()) {
+        (401, _) => "The platform refuses this connection's token.".to_owned(),
+        (403, "") => {
+            "The platform does not permit this: check the client's role and permissions.".into()
+        }
+        (404, "") => "The platform knows no such conversation.".into(),
+        (300..=399, _) => format!("The platform answered {status}: this is not its API."),
+        (_, "") => format!("The platform answered {status}."),
+        (_, words) => format!("The platform answered {status}: {words}"),
+    };
+    Reason::new(&code.unwrap_or_else(|| format!("http_{status}")), text)
+}
+
+/// Somebody else's words, safe to show and to store: one line, without controls, cut.
+fn plain(words: &str) -> String {
+    words.chars().filter(|one| !one.is_control()).take(200).collect()
+}
+
+fn snapshot(id: &ConversationId, body: &[u8]) -> Result<Snapshot, ReadError> {
+    let reply: ConversationReply = serde_json::from_slice(body)
+        .map_err(|_| ReadError::Unavailable("the platform's answer cannot be read".into()))?;
+    let read_at = crate::clock::now();
+    let participants = reply
+        .participants
+        .into_iter()
+        .map(|one| Participant {
+            id: one.id,
+            role: one.role,
+            address: one.from.map(|from| from.id).unwrap_or_default(),
+        })
+        .collect();
+    let receipts = reply
+        .messages
+        .iter()
+        .filter_map(|one| Some((PlatformId::parse(one.id.as_deref()?).ok()?, receipt(one))))
+        .collect();
+    let conversation = Conversation {
+        id: id.clone(),
+        channel: Channel::parse(&reply.channel_type),
+        participants,
+        // An end that cannot be read is still an end: fail closed.
+        ended_at: reply.end_time.map(|text| Timestamp::parse(&text).unwrap_or(read_at)),
+        read_at,
+    };
+    Ok(Snapshot { conversation, receipts })
+}
+
+/// The status mapping (§2.4). A word that is not in it is history only.
+fn receipt(reply: &MessageReply) -> Receipt {
+    let time = |name: &str| {
+        reply
+            .times
+            .get(name)
+            .and_then(|value| value.as_str())
+            .and_then(|text| Timestamp::parse(text).ok())
+    };
+    let status = match reply.status.as_deref().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "queued" => Some(PlatformStatus::Queued),
+        "sent" | "published" => Some(PlatformStatus::Sent),
+        "delivered" | "delivery-success" => Some(PlatformStatus::Delivered),
+        "read" => Some(PlatformStatus::Read),
+        _ => None,
+    };
+    let is_failure = reply.status.as_deref().is_some_and(|word| {
+        matches!(word.to_ascii_lowercase().as_str(), "failed" | "delivery-failed")
+    });
+    let failure = is_failure.then(|| {
+        let error = reply.error.as_ref();
+        let word =
+            |part: Option<&String>| part.map(|text| plain(text)).filter(|text| !text.is_empty());
+        Reason::new(
+            &word(error.and_then(|one| one.code.as_ref()))
+                .unwrap_or_else(|| "delivery_failed".into()),
+            word(error.and_then(|one| one.message.as_ref()))
+                .unwrap_or_else(|| "The platform reported that it could not be delivered.".into()),
+        )
+    });
+    Receipt {
+        status,
+        created_at: reply.created.as_deref().and_then(|text| Timestamp::parse(text).ok()),
+        delivered_at: time("delivered"),
+        read_at: time("read"),
+        failure,
+    }
+}

@@ -1,0 +1,189 @@
+//! One authorised call to the platform: token, deadline, bounded body, and what the headers teach.
+//!
+//! A 401 refreshes the token once and replays the call with the same bytes: the platform refused it before
+//! doing anything. Redirects and retries of the HTTP client are off, so one call here is one request there.
+
+use super::budget::{Budget, Priority};
+use super::token::{TokenError, TokenSource};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret;
+use shared::wait;
+use std::time::Duration;
+
+/// Most bytes read of an answer that should say something.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes read of an error.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// An answer, whatever its status.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The body, bounded.
+    pub body: Bytes,
+    /// What `Retry-After` asks for.
+    pub wait: Option<Duration>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum CallError {
+    /// No token, so nothing was sent.
+    Token(TokenError),
+    /// The connection could not be made, so nothing was sent.
+    NotSent(String),
+    /// Something may have been sent, and no answer that can be read came back.
+    Ambiguous(String),
+}
+
+/// A client for `url`: follows nothing, repeats nothing. Plain http (loopback only, by the settings' rules)
+/// needs no certificates, so the sandbox works on a machine that has none.
+pub fn client_for(url: &str) -> Result<reqwest::Client, reqwest::Error> {
+    if url.starts_with("http://") {
+        builder().tls_certs_only([]).no_proxy().build()
+    } else {
+        builder().build()
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .pool_idle_timeout(Duration::from_secs(60))
+        .user_agent(concat!("Waybill/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Calls a platform's API with its token.
+#[derive(Clone)]
+pub struct Caller {
+    client: reqwest::Client,
+    api_url: String,
+    token: TokenSource,
+    budget: Budget,
+}
+
+impl Caller {
+    /// A caller for the API at `api_url`.
+    pub fn new(
+        client: reqwest::Client,
+        api_url: String,
+        token: TokenSource,
+        budget: Budget,
+    ) -> Self {
+        Self { client, api_url, token, budget }
+    }
+
+    /// Makes one call. `path` starts with a slash and is built from checked identifiers.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Bytes>,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
+        let mut replayed = false;
+        loop {
+            let token = self.token.token().await.map_err(CallError::Token)?;
+            let mut request = self
+                .client
+                .request(method.clone(), format!("{}{path}", self.api_url))
+                .timeout(timeout)
+                .header("accept", "application/json")
+                .bearer_auth(token.value.expose_secret());
+            if let Some(key) = key {
+                request = request.header("x-genesys-client-id", key);
+            }
+            if let Some(body) = &body {
+                request = request.header("content-type", "application/json").body(body.clone());
+            }
+            let response = request.send().await.map_err(|error| {
+                if error.is_connect() || error.is_builder() {
+                    CallError::NotSent(describe(&error))
+                } else {
+                    CallError::Ambiguous(describe(&error))
+                }
+            })?;
+            let status = response.status();
+            self.learn(response.headers());
+            if status == StatusCode::UNAUTHORIZED && !replayed {
+                replayed = true;
+                self.token.refused(token.generation);
+                let _permit = self.budget.permit(Priority::Token).await;
+                continue;
+            }
+            let wait = stated_wait(response.headers());
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                self.budget.pause(wait.unwrap_or(Duration::from_secs(1)));
+            }
+            let bytes_max = if status.is_success() { BODY_BYTES_MAX } else { ERROR_BYTES_MAX };
+            let read = self::body(response, bytes_max).await;
+            let body = match read {
+                Ok(body) => body,
+                // The status alone says what an error means; its body is only words.
+                Err(_) if !status.is_success() => Bytes::new(),
+                Err(error) => return Err(CallError::Ambiguous(error)),
+            };
+            return Ok(Answer { status, body, wait });
+        }
+    }
+
+    fn learn(&self, headers: &HeaderMap) {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let small = |name: &str| number(name).and_then(|value| u32::try_from(value).ok());
+        let allowed = small("inin-ratelimit-allowed");
+        if allowed.is_some() {
+            self.budget.learn(
+                allowed,
+                small("inin-ratelimit-count"),
+                number("inin-ratelimit-reset"),
+            );
+        }
+    }
+}
+
+fn stated_wait(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all("retry-after").into_iter().filter_map(|one| one.to_str().ok());
+    let date = headers.get("date").and_then(|one| one.to_str().ok());
+    wait::retry_after(values, date, crate::clock::now())
+}
+
+/// Reads a body up to `bytes_max`; more is an error, so memory is bounded whatever the other side sends.
+pub async fn body(response: reqwest::Response, bytes_max: usize) -> Result<Bytes, String> {
+    let mut bytes = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| describe(&error))?;
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(format!("the answer has more than {bytes_max} bytes"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
+}
+
+/// An error of the HTTP client in words, without its URL (which may name a conversation).
+pub fn describe(error: &reqwest::Error) -> String {
+    let kind = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection could be made"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else {
+        "the connection broke before the answer"
+    };
+    let mut cause = std::error::Error::source(error);
+    let mut deepest = String::new();
+    while let Some(inner) = cause {
+        deepest = inner.to_string();
+        cause = inner.source();
+    }
+    if deepest.is_empty() { kind.to_owned() } else { format!("{kind} ({deepest})") }
+}

@@ -1,0 +1,234 @@
+//! The OAuth token of one connection: client credentials, one refresh at a time, never shown.
+//!
+//! A refresh is a task of its own, so a caller that gives up does not take it along, and all who wait share
+//! its result. It happens 30 s before the token ends, and after a 401 once per generation: two calls that
+//! fail with the same token cause one refresh. Refused credentials are not tried again for five minutes.
+
+use super::budget::{Budget, Priority};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const REFRESH_BEFORE: Duration = Duration::from_secs(30);
+const LIFETIME_MIN_S: u64 = 60;
+const LIFETIME_MAX_S: u64 = 24 * 60 * 60;
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(5 * 60);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The login host refused the credentials; a person must mend the configuration.
+    #[error(
+        "the login host refuses the credentials of this connection ({0}); check client_id, client_secret and region"
+    )]
+    Refused(String),
+    /// It could not be reached or answered something else; this passes.
+    #[error("no token could be had: {0}")]
+    Unavailable(String),
+}
+
+/// A token and which refresh it came from.
+#[derive(Clone)]
+pub struct Token {
+    /// The bearer value.
+    pub value: Arc<SecretString>,
+    /// Rises with every refresh.
+    pub generation: u64,
+    refresh_at: Instant,
+}
+
+/// Gets and keeps a connection's token.
+#[derive(Clone)]
+pub struct TokenSource {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: reqwest::Client,
+    url: String,
+    client_id: String,
+    client_secret: SecretString,
+    budget: Budget,
+    state: Mutex<State>,
+}
+
+type Refresh = Shared<BoxFuture<'static, Result<Token, TokenError>>>;
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    refresh: Option<Refresh>,
+    generation: u64,
+    failure: Option<(Instant, TokenError)>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<serde_json::Value>,
+    error: Option<String>,
+}
+
+impl TokenSource {
+    /// A source that asks `login_url` with these credentials.
+    pub fn new(
+        client: reqwest::Client,
+        login_url: &str,
+        client_id: String,
+        client_secret: SecretString,
+        budget: Budget,
+    ) -> Self {
+        let url = format!("{login_url}/oauth/token");
+        let state = Mutex::default();
+        Self { inner: Arc::new(Inner { client, url, client_id, client_secret, budget, state }) }
+    }
+
+    /// A token that is good for a while, refreshed first where needed.
+    pub async fn token(&self) -> Result<Token, TokenError> {
+        let refresh = {
+            let mut state = self.inner.lock();
+            let now = Instant::now();
+            if let Some(token) = state.token.as_ref().filter(|token| token.refresh_at > now) {
+                return Ok(token.clone());
+            }
+            if let Some((until, error)) = &state.failure
+                && *until > now
+            {
+                return Err(error.clone());
+            }
+            match &state.refresh {
+                Some(refresh) => refresh.clone(),
+                None => {
+                    let refresh = self.start_refresh();
+                    state.refresh = Some(refresh.clone());
+                    refresh
+                }
+            }
+        };
+        refresh.await
+    }
+
+    /// Says that the platform refused the token of `generation`. Later ones are left alone.
+    pub fn refused(&self, generation: u64) {
+        let mut state = self.inner.lock();
+        if state.token.as_ref().is_some_and(|token| token.generation == generation) {
+            state.token = None;
+        }
+    }
+
+    /// Why there is no token at the moment, if that is so.
+    pub fn problem(&self) -> Option<String> {
+        let state = self.inner.lock();
+        state.failure.as_ref().map(|(_, error)| error.to_string())
+    }
+
+    fn start_refresh(&self) -> Refresh {
+        let inner = Arc::clone(&self.inner);
+        let task = tokio::spawn(async move {
+            let result = inner.fetch().await;
+            let mut state = inner.lock();
+            state.refresh = None;
+            match result {
+                Ok((value, lifetime)) => {
+                    state.generation += 1;
+                    state.failure = None;
+                    let token = Token {
+                        value: Arc::new(value),
+                        generation: state.generation,
+                        refresh_at: Instant::now() + lifetime.saturating_sub(REFRESH_BEFORE),
+                    };
+                    state.token = Some(token.clone());
+                    Ok(token)
+                }
+                Err(error) => {
+                    let pause = match &error {
+                        TokenError::Refused(_) => PAUSE_AFTER_REFUSAL,
+                        TokenError::Unavailable(_) => PAUSE_AFTER_FAILURE,
+                    };
+                    tracing::warn!(%error, "token refresh failed");
+                    state.failure = Some((Instant::now() + pause, error.clone()));
+                    Err(error)
+                }
+            }
+        });
+        let ended = TokenError::Unavailable("the refresh was stopped".into());
+        task.map(move |joined| joined.unwrap_or(Err(ended))).boxed().shared()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch(&self) -> Result<(SecretString, Duration), TokenError> {
+        let unavailable = |text: String| TokenError::Unavailable(text);
+        let _permit = self.budget.permit(Priority::Token).await;
+        let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
+        let response = self
+            .client
+            .post(&self.url)
+            .timeout(TIMEOUT)
+            .header("authorization", format!("Basic {}", STANDARD.encode(pair)))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body("grant_type=client_credentials")
+            .send()
+            .await
+            .map_err(|error| unavailable(super::http::describe(&error)))?;
+        let status = response.status();
+        let body = super::http::body(response, BODY_BYTES_MAX).await.map_err(unavailable)?;
+        let reply: Option<Reply> = serde_json::from_slice(&body).ok();
+        if !status.is_success() {
+            let error = reply.and_then(|reply| reply.error).unwrap_or_default();
+            // The login host's word, cut: an answer must not be able to fill a log.
+            let error: String = error.chars().filter(|one| !one.is_control()).take(40).collect();
+            return Err(
+                if matches!(status.as_u16(), 400 | 401 | 403) && error.contains("client") {
+                    TokenError::Refused(error)
+                } else {
+                    unavailable(format!("the login host answered {}", status.as_u16()))
+                },
+            );
+        }
+        let reply =
+            reply.ok_or_else(|| unavailable("the login host's answer is not JSON".into()))?;
+        let value = reply.access_token.filter(|value| {
+            !value.is_empty()
+                && value.len() <= 8192
+                && value.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        let value =
+            value.ok_or_else(|| unavailable("the login host gave no usable token".into()))?;
+        if reply.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+            return Err(unavailable("the login host gave a token that is not a bearer".into()));
+        }
+        let seconds = match reply.expires_in {
+            Some(serde_json::Value::Number(number)) => number.as_f64().unwrap_or(0.0),
+            Some(serde_json::Value::String(text)) => text.parse().unwrap_or(0.0),
+            _ => 0.0,
+        };
+        Ok((SecretString::from(value), lifetime(seconds)))
+    }
+}
+
+/// What a stated lifetime is trusted to be: 60 s to 24 h.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "clamped to the range first"
+)]
+fn lifetime(seconds: f64) -> Duration {
+    let seconds = if seconds.is_nan() { 0.0 } else { seconds };
+    Duration::from_secs(seconds.clamp(LIFETIME_MIN_S as f64, LIFETIME_MAX_S as f64) as u64)
+}

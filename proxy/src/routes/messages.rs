@@ -1,0 +1,129 @@
+//! Reading messages, and withdrawing one that was not sent yet.
+
+use super::{ok, page_limit, query};
+use crate::clock;
+use crate::error::Failure;
+use crate::router::AppState;
+use crate::store::{Applied, Change, MessageFilter};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use shared::api::{
+    Actor, AuditBatch, Message, MessageCounts, MessageDetail, MessageQuery, Page, Problem, Shipping,
+};
+use shared::delivery::{Happening, State as MessageState};
+use shared::id::MessageId;
+use shared::sla::Verdict;
+
+/// Messages, newest first.
+#[utoipa::path(get, path = "/api/v1/messages", tag = "messages", params(MessageQuery),
+    responses((status = 200, body = Page<Message>), (status = 400, body = Problem)))]
+pub async fn list_messages(
+    State(app): State<AppState>,
+    wanted: Result<Query<MessageQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let wanted = query(wanted)?;
+    let filter = MessageFilter {
+        text: wanted.q.filter(|text| !text.trim().is_empty()).map(|text| text.trim().to_owned()),
+        states: words("state", wanted.state.as_deref(), MessageState::parse)?,
+        verdicts: words("verdict", wanted.verdict.as_deref(), Verdict::parse)?,
+        cursor: wanted.cursor,
+        limit: page_limit(wanted.limit)?,
+    };
+    Ok(ok(app.engine.store.list_messages(filter).await?))
+}
+
+/// The headline figures.
+#[utoipa::path(get, path = "/api/v1/messages/counts", tag = "messages",
+    responses((status = 200, body = MessageCounts)))]
+pub async fn count_messages(State(app): State<AppState>) -> Result<Response, Failure> {
+    Ok(ok(app.engine.store.count_messages().await?))
+}
+
+/// One message with its history and audit.
+#[utoipa::path(get, path = "/api/v1/messages/{id}", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = MessageDetail), (status = 404, body = Problem)))]
+pub async fn find_message(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    detail(&app, message_id(&id)?).await
+}
+
+/// Withdraws a message; only while no attempt is open and none was taken.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/cancel", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = MessageDetail), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "too late: it was sent, or has ended")))]
+pub async fn cancel_message(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id = message_id(&id)?;
+    let change = Change {
+        message_id: id.clone(),
+        epoch: None,
+        happening: Happening::Cancelled,
+        actor: Actor::User,
+        policy: app.engine.policy.clone(),
+        jitter: clock::jitter(),
+        keep_claim: false,
+        channel: None,
+    };
+    match app.engine.store.apply(change, clock::now()).await? {
+        Applied::Done(_) => {
+            // Whatever waited behind it may go now.
+            app.engine.nudges.dispatch.notify_one();
+            detail(&app, id).await
+        }
+        Applied::Refused { state } => Err(Failure::new(
+            StatusCode::CONFLICT,
+            "too_late",
+            format!("It cannot be cancelled any more: it is {}", state.as_str()),
+        )),
+        Applied::Missing => Err(Failure::not_found("message")),
+    }
+}
+
+async fn detail(app: &AppState, id: MessageId) -> Result<Response, Failure> {
+    let found = app.engine.store.find_message(id).await?;
+    let mut detail = found.ok_or_else(|| Failure::not_found("message"))?;
+    for batch in detail.audit.iter_mut().filter_map(|record| record.batch.as_mut()) {
+        mark_kept(app, batch);
+    }
+    Ok(ok(detail))
+}
+
+/// A batch that waits although there is no sink is not waiting: it is kept.
+pub fn mark_kept(app: &AppState, batch: &mut AuditBatch) {
+    let has_sink = app
+        .engine
+        .connection(&batch.connection)
+        .is_some_and(|connection| connection.sink.is_some());
+    if !has_sink && batch.shipping == Shipping::Waiting {
+        batch.shipping = Shipping::Kept;
+    }
+}
+
+fn message_id(text: &str) -> Result<MessageId, Failure> {
+    MessageId::parse(text).map_err(|error| Failure::bad_request("id", error.to_string()))
+}
+
+/// A comma-separated list of words of a closed set.
+fn words<T>(
+    name: &str,
+    text: Option<&str>,
+    parse: fn(&str) -> Option<T>,
+) -> Result<Vec<T>, Failure> {
+    text.unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            parse(word).ok_or_else(|| {
+                let word: String = word.chars().take(40).collect();
+                Failure::bad_request(name, format!("\"{word}\" is not a {name}"))
+            })
+        })
+        .collect()
+}

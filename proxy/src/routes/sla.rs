@@ -1,0 +1,172 @@
+//! The SLA report: verdicts, percentiles and bins over a period. Each message is judged by
+//! [`shared::sla::judge`], the code the page runs too.
+
+use super::{ok, query};
+use crate::clock;
+use crate::error::Failure;
+use crate::router::AppState;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use shared::api::{HistogramBin, Latency, Message, Problem, SlaReport, TimeBucket, VerdictCounts};
+use shared::audit::seconds;
+use shared::delivery::State as MessageState;
+use shared::sla::{self, THRESHOLD_MS_MAX, Verdict};
+use shared::time::Timestamp;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const PERIOD_MAX_MS: i64 = 92 * DAY_MS;
+const BUCKETS: i64 = 24;
+const BREACHES_MAX: usize = 50;
+/// p99 of fewer says more about one message than about all.
+const P99_MIN: usize = 100;
+/// Edges of the histogram in milliseconds: fine where SLAs are, coarse beyond.
+const EDGES_MS: [u64; 16] = [
+    0, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 4_000, 5_000, 7_500, 10_000, 15_000, 20_000, 30_000,
+    60_000, 300_000,
+];
+
+/// What the report is over.
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct SlaQuery {
+    /// Start, included; 24 h before `to` unless given.
+    from: Option<Timestamp>,
+    /// End, not included; now unless given.
+    to: Option<Timestamp>,
+    /// Judge all by this instead of each by its own.
+    threshold_seconds: Option<f64>,
+}
+
+/// Verdicts of the messages accepted in a period.
+#[utoipa::path(get, path = "/api/v1/sla", tag = "sla", params(SlaQuery),
+    responses((status = 200, body = SlaReport), (status = 400, body = Problem)))]
+pub async fn report_sla(
+    State(app): State<AppState>,
+    wanted: Result<Query<SlaQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let wanted = query(wanted)?;
+    let to = wanted.to.unwrap_or_else(|| clock::now().plus(std::time::Duration::from_millis(1)));
+    let from = wanted.from.unwrap_or_else(|| Timestamp::from_unix_ms(to.unix_ms() - DAY_MS));
+    if to <= from || to.ms_since(from) > PERIOD_MAX_MS {
+        return Err(Failure::bad_request("period", "from must be before to, by at most 92 days"));
+    }
+    let threshold_ms = wanted.threshold_seconds.map(threshold_ms).transpose()?;
+    let messages = app.engine.store.messages_accepted(from, to).await?;
+    Ok(ok(report(&messages, from, to, threshold_ms, app.engine.threshold_ms)))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the range is checked first"
+)]
+fn threshold_ms(given: f64) -> Result<u64, Failure> {
+    let ms = given * 1000.0;
+    if ms.is_finite() && ms >= 1.0 && ms <= THRESHOLD_MS_MAX as f64 {
+        Ok(ms.round() as u64)
+    } else {
+        Err(Failure::bad_request(
+            "threshold_seconds",
+            "It must be more than 0 and at most 2592000 (30 days)",
+        ))
+    }
+}
+
+/// The report as a function of its messages, oldest first.
+fn report(
+    messages: &[Message],
+    from: Timestamp,
+    to: Timestamp,
+    threshold_ms: Option<u64>,
+    policy_ms: u64,
+) -> SlaReport {
+    let width_ms = (to.ms_since(from) + BUCKETS - 1) / BUCKETS;
+    let mut buckets: Vec<TimeBucket> = (0..BUCKETS)
+        .map(|index| TimeBucket {
+            start: Timestamp::from_unix_ms(from.unix_ms() + index * width_ms),
+            verdicts: VerdictCounts::default(),
+        })
+        .collect();
+    let mut histogram: Vec<HistogramBin> = EDGES_MS
+        .iter()
+        .enumerate()
+        .map(|(index, edge)| HistogramBin {
+            from_seconds: seconds(*edge),
+            to_seconds: EDGES_MS.get(index + 1).map(|next| seconds(*next)),
+            count: 0,
+        })
+        .collect();
+    let mut verdicts = VerdictCounts::default();
+    let mut cancelled = 0;
+    let mut delivered_ms = Vec::new();
+    let mut never = 0;
+    let mut breaches = Vec::new();
+    for message in messages {
+        let delivery = &message.delivery;
+        if delivery.state == MessageState::Cancelled {
+            cancelled += 1;
+            continue;
+        }
+        let judged = sla::judge(delivery, threshold_ms.unwrap_or(delivery.threshold_ms));
+        verdicts.add(judged.verdict);
+        let index = delivery.accepted_at.ms_since(from) / width_ms;
+        if let Some(bucket) = usize::try_from(index).ok().and_then(|index| buckets.get_mut(index)) {
+            bucket.verdicts.add(judged.verdict);
+        }
+        match judged.elapsed_ms {
+            Some(elapsed) => {
+                delivered_ms.push(elapsed);
+                let bin = EDGES_MS.partition_point(|edge| *edge <= elapsed).saturating_sub(1);
+                if let Some(bin) = histogram.get_mut(bin) {
+                    bin.count += 1;
+                }
+            }
+            None if judged.verdict == Verdict::Breached
+                && delivery.state != MessageState::Submitted =>
+            {
+                never += 1;
+            }
+            None => {}
+        }
+        if judged.verdict == Verdict::Breached {
+            breaches.push(Message {
+                verdict: judged.verdict,
+                verdict_cause: judged.cause,
+                elapsed_seconds: judged.elapsed_ms.map(seconds),
+                ..message.clone()
+            });
+        }
+    }
+    delivered_ms.sort_unstable();
+    let population = delivered_ms.len() + never;
+    let percentile = |percent| sla::percentile(&delivered_ms, never, percent).map(seconds);
+    breaches.reverse();
+    breaches.truncate(BREACHES_MAX);
+    SlaReport {
+        from,
+        to,
+        threshold_seconds: threshold_ms.map(seconds),
+        policy_threshold_seconds: seconds(policy_ms),
+        verdicts,
+        cancelled,
+        compliance: compliance(&verdicts),
+        latency: Latency {
+            n: u64::try_from(population).unwrap_or(u64::MAX),
+            never: u64::try_from(never).unwrap_or(u64::MAX),
+            p50_seconds: percentile(50),
+            p95_seconds: percentile(95),
+            p99_seconds: percentile(99).filter(|_| population >= P99_MIN),
+        },
+        histogram,
+        buckets,
+        breaches,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of fewer than 2^53 messages")]
+fn compliance(verdicts: &VerdictCounts) -> Option<f64> {
+    let judged = verdicts.met + verdicts.breached;
+    (judged > 0).then(|| verdicts.met as f64 / judged as f64)
+}

@@ -1,0 +1,150 @@
+//! Accepting submissions: the one way a message comes into being.
+
+use super::{Strict, ok};
+use crate::clock;
+use crate::error::Failure;
+use crate::router::AppState;
+use crate::store::{Accepted, NewSubmission};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use shared::api::{IDEMPOTENCY_KEY, Problem, Submission, SubmissionAccepted, SubmissionRequest};
+use shared::channel::Channel;
+use shared::delivery::Delivery;
+use shared::finding;
+use shared::id::{Key, MessageId, SubmissionId};
+use shared::validate::{Context, validate};
+use std::time::Duration;
+
+/// In local mode there is one user: whoever holds the launch token.
+const OWNER: &str = "local";
+/// How far ahead a message may be scheduled.
+const SCHEDULE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Stores a submission. Same key and request: the stored answer again. Needs no call to the platform.
+#[utoipa::path(post, path = "/api/v1/submissions", tag = "submissions",
+    params(("Idempotency-Key" = String, Header, description = "made where it was composed, reused by every repeat; bare or quoted")),
+    request_body = SubmissionRequest,
+    responses(
+        (status = 202, body = SubmissionAccepted),
+        (status = 400, body = Problem, description = "not the JSON this call takes, or no usable key"),
+        (status = 422, body = Problem, description = "the rules refuse it (with findings), or the key was used for another request"),
+        (status = 503, body = Problem, description = "nothing was stored; repeat with the same key")))]
+pub async fn create_submission(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    Strict(request): Strict<SubmissionRequest>,
+) -> Result<Response, Failure> {
+    let key = key_of(&headers)?;
+    let engine = &app.engine;
+    let connection = engine.connection(&request.connection).ok_or_else(|| {
+        Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "connection",
+            format!("There is no connection named {}", request.connection),
+        )
+    })?;
+    let now = clock::now();
+    check_times(&request, now)?;
+    let id = request.conversation_id.clone();
+    let known = engine.store.find_conversation(connection.name.clone(), id).await?;
+    let context = known.as_ref().map_or(Context::Unread, Context::Conversation);
+    let findings = validate(&request.payload, context);
+    let fingerprint = fingerprint(&request);
+    if !finding::may_send(&findings) {
+        return Err(Failure::findings(findings));
+    }
+    let channel = known.map_or(Channel::Unknown(String::new()), |known| known.channel);
+    let receipts_expected = connection.expects_receipts(&channel);
+    let delivery = Delivery::accepted(
+        now,
+        request.not_before,
+        request.expires_at,
+        engine.threshold_ms,
+        receipts_expected,
+    );
+    let accepted = engine
+        .store
+        .accept_submission(NewSubmission {
+            owner: OWNER.into(),
+            key,
+            fingerprint,
+            id: SubmissionId::new(now, clock::random()),
+            message_id: MessageId::new(now, clock::random()),
+            connection: request.connection,
+            conversation_id: request.conversation_id,
+            channel,
+            payload: request.payload,
+            delivery,
+        })
+        .await?;
+    match accepted {
+        Accepted::New(answer) => {
+            engine.nudges.dispatch.notify_one();
+            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+        }
+        Accepted::Repeated(answer) => Ok((StatusCode::ACCEPTED, Json(answer)).into_response()),
+        Accepted::KeyMismatch => Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key_reused",
+            "This key was used before for another message",
+        )
+        .detail(
+            "The earlier message was stored and is being sent. Use a new key for a new message.",
+        )),
+    }
+}
+
+/// A submission with its messages as they are now.
+#[utoipa::path(get, path = "/api/v1/submissions/{id}", tag = "submissions",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Submission), (status = 404, body = Problem)))]
+pub async fn find_submission(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id =
+        SubmissionId::parse(&id).map_err(|error| Failure::bad_request("id", error.to_string()))?;
+    let found = app.engine.store.find_submission(id).await?;
+    found.map(ok).ok_or_else(|| Failure::not_found("submission"))
+}
+
+fn key_of(headers: &HeaderMap) -> Result<Key, Failure> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).into_iter();
+    let problem = |title: &str| {
+        Failure::bad_request("idempotency_key", title)
+            .detail("Send one Idempotency-Key header, for example a random UUID, and the same one with every repeat.")
+    };
+    match (given.next(), given.next()) {
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| problem("The Idempotency-Key is not ASCII"))?;
+            Key::from_header(text).map_err(|error| problem(&error.to_string()))
+        }
+        (None, _) => Err(problem("The Idempotency-Key header is missing")),
+        (Some(_), Some(_)) => Err(problem("There are several Idempotency-Key headers")),
+    }
+}
+
+fn check_times(request: &SubmissionRequest, now: shared::time::Timestamp) -> Result<(), Failure> {
+    let refused =
+        |title: &str| Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "schedule", title));
+    if request.not_before.is_some_and(|at| at > now.plus(SCHEDULE_MAX)) {
+        return refused("not_before is more than a year ahead");
+    }
+    match (request.not_before, request.expires_at) {
+        (_, Some(expires_at)) if expires_at <= now => refused("expires_at has passed"),
+        (Some(not_before), Some(expires_at)) if expires_at <= not_before => {
+            refused("expires_at is not after not_before, so it could never be sent")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What makes two requests the same: their canonical JSON, whatever the white space or order it came in.
+fn fingerprint(request: &SubmissionRequest) -> [u8; 32] {
+    // Field order is the type's; numbers and strings have one form. Nothing here can fail to encode.
+    let canonical = serde_json::to_vec(request).unwrap_or_default();
+    Sha256::digest(canonical).into()
+}

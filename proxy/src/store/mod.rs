@@ -1,0 +1,326 @@
+//! What must survive: submissions, messages, their history, and the audit.
+//!
+//! [`Store`] speaks in sentences of the domain and each method is one transaction, so whoever calls it never
+//! sees half of anything. It is object-safe, because the proxy is one binary with the database chosen at
+//! start. Every change of a message goes through [`Store::apply`], which runs the shared state machine inside
+//! the transaction: row, event and audit entry are written together or not at all.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use shared::api::{
+    Actor, AuditBatch, LiveEvent, Message, MessageCounts, MessageDetail, Page, Submission,
+    SubmissionAccepted,
+};
+use shared::channel::Channel;
+use shared::conversation::Conversation;
+use shared::delivery::{Delivery, Happening, Policy, State};
+use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
+use shared::payload::Payload;
+use shared::sla::Verdict;
+use shared::time::Timestamp;
+use tokio::sync::watch;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk or the quota is full; nothing was written.
+    #[error("the disk is full")]
+    Full,
+    /// The database cannot be used now; nothing was written.
+    #[error("the database is busy")]
+    Busy,
+    /// The store has stopped, or its last write failed in a way that makes going on unsafe.
+    #[error("the store has stopped")]
+    Stopped,
+    /// A cursor that this store did not make.
+    #[error("the cursor is not one of this list")]
+    Cursor,
+    /// The database answered with an error of its own.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A stored value that cannot be read back.
+    #[error("a stored {what} cannot be read: {detail}")]
+    Corrupt {
+        /// What was being read.
+        what: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+/// A submission about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewSubmission {
+    /// Who posted it; keys are unique per owner.
+    pub owner: String,
+    /// Its identity.
+    pub key: Key,
+    /// SHA-256 of the canonical request.
+    pub fingerprint: [u8; 32],
+    /// The identifier it gets if it is new.
+    pub id: SubmissionId,
+    /// The identifier its message gets if it is new.
+    pub message_id: MessageId,
+    /// Through which connection.
+    pub connection: ConnectionName,
+    /// Into which conversation.
+    pub conversation_id: ConversationId,
+    /// The conversation's channel as far as it is known.
+    pub channel: Channel,
+    /// What is to be said.
+    pub payload: Payload,
+    /// The message's first state.
+    pub delivery: Delivery,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accepted {
+    /// Stored now.
+    New(SubmissionAccepted),
+    /// The same key and request were stored before: the answer given then.
+    Repeated(SubmissionAccepted),
+    /// The key was used before for another request.
+    KeyMismatch,
+}
+
+/// Which work a worker asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Messages to send: at most the head of each conversation.
+    Send,
+    /// Messages not sent by the time they were to be given up.
+    Expire,
+    /// Messages whose outcome is unknown, and attempts whose claim ran out.
+    Reconcile,
+    /// Messages to look at, with all others of the same conversations that are being followed.
+    Look,
+}
+
+/// A message that one worker alone may work on until its lease ends.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The message.
+    pub message_id: MessageId,
+    /// Rises with every claim; a change from an older one is refused.
+    pub epoch: u64,
+    /// Through which connection.
+    pub connection: ConnectionName,
+    /// In which conversation.
+    pub conversation_id: ConversationId,
+    /// The submission's key.
+    pub key: Key,
+    /// The exact request body; empty unless the work is [`Work::Send`].
+    pub body: bytes::Bytes,
+    /// Its state when it was claimed.
+    pub delivery: Delivery,
+}
+
+/// One step of one message.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The message.
+    pub message_id: MessageId,
+    /// The claim that allows it; `None` for what a person does.
+    pub epoch: Option<u64>,
+    /// What happened.
+    pub happening: Happening,
+    /// Who made it happen.
+    pub actor: Actor,
+    /// The connection's policy.
+    pub policy: Policy,
+    /// A fresh number in 0..1.
+    pub jitter: f64,
+    /// Keep the claim for a further step; otherwise it ends with this one.
+    pub keep_claim: bool,
+    /// The channel, when reading the conversation has just taught it.
+    pub channel: Option<Channel>,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// It was made; the delivery afterwards.
+    Done(Box<Delivery>),
+    /// The state, or a newer claim, does not allow it; nothing changed.
+    Refused {
+        /// The state that refused it.
+        state: State,
+    },
+    /// There is no such message.
+    Missing,
+}
+
+/// Which messages a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// Text in sender, recipients or first line.
+    pub text: Option<String>,
+    /// Any of these states; empty for all.
+    pub states: Vec<State>,
+    /// Any of these verdicts; empty for all.
+    pub verdicts: Vec<Verdict>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Items on the page.
+    pub limit: u32,
+}
+
+/// Signs what is sealed. The store calls it inside the sealing transaction, so it must be quick.
+pub trait Signer: Send + Sync {
+    /// The id of the key in use.
+    fn key_id(&self) -> &str;
+    /// Lower-case hex HMAC of `bytes`.
+    fn sign(&self, bytes: &[u8]) -> String;
+}
+
+/// When a batch is due although it is not full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealWhen {
+    /// Its oldest entry was made at or before this moment.
+    OldestAt(Timestamp),
+    /// Now, however few entries there are: the process is stopping.
+    Now,
+}
+
+/// A batch on its way to the sink.
+#[derive(Debug, Clone)]
+pub struct ShippableBatch {
+    /// Stream, sequence and signatures.
+    pub batch: AuditBatch,
+    /// The previous batch's chain value.
+    pub previous: String,
+    /// The exact body.
+    pub body: bytes::Bytes,
+}
+
+/// What the sink did with a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shipped {
+    /// It has it.
+    Acknowledged,
+    /// It may take it later.
+    Later {
+        /// What went wrong.
+        problem: String,
+        /// When to try again.
+        next_at: Timestamp,
+        /// It refused the batch, rather than being unreachable.
+        stalled: bool,
+    },
+}
+
+/// How much is waiting, for metrics and readiness.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages by state.
+    pub messages: Vec<(State, u64)>,
+    /// Audit entries not sealed yet.
+    pub entries_unsealed: u64,
+    /// Sealed batches not acknowledged yet.
+    pub batches_waiting: u64,
+    /// Batches the sink refuses.
+    pub batches_stalled: u64,
+}
+
+/// The durable record. See the module's text.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a submission with its message, or finds what its key was used for.
+    async fn accept_submission(&self, new: NewSubmission) -> Result<Accepted, Error>;
+    /// A submission with its messages.
+    async fn find_submission(&self, id: SubmissionId) -> Result<Option<Submission>, Error>;
+    /// Messages, newest first.
+    async fn list_messages(&self, filter: MessageFilter) -> Result<Page<Message>, Error>;
+    /// The headline figures.
+    async fn count_messages(&self) -> Result<MessageCounts, Error>;
+    /// One message with its history and audit.
+    async fn find_message(&self, id: MessageId) -> Result<Option<MessageDetail>, Error>;
+    /// Messages accepted in a period, oldest first.
+    async fn messages_accepted(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Message>, Error>;
+
+    /// Claims due work for this process until `lease_until`.
+    async fn claim(
+        &self,
+        work: Work,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Claim>, Error>;
+    /// Gives a claim back with nothing done.
+    async fn release(&self, message_id: MessageId, epoch: u64) -> Result<(), Error>;
+    /// Runs one step of the state machine and writes everything it brings about.
+    async fn apply(&self, change: Change, now: Timestamp) -> Result<Applied, Error>;
+    /// After a crash: every attempt that was open becomes `unknown`, and all claims end. Returns how many
+    /// attempts were open.
+    async fn recover(&self, now: Timestamp) -> Result<u64, Error>;
+
+    /// Remembers a conversation as just read.
+    async fn remember_conversation(
+        &self,
+        connection: ConnectionName,
+        conversation: Conversation,
+    ) -> Result<(), Error>;
+    /// A conversation as last read.
+    async fn find_conversation(
+        &self,
+        connection: ConnectionName,
+        id: ConversationId,
+    ) -> Result<Option<Conversation>, Error>;
+    /// Conversations as last read, most recently used first.
+    async fn list_conversations(
+        &self,
+        connection: ConnectionName,
+    ) -> Result<Vec<Conversation>, Error>;
+
+    /// The position of the last event.
+    fn last_event(&self) -> watch::Receiver<u64>;
+    /// Messages that changed after `seq`, in order of their last change, at most `limit`.
+    async fn changes_after(&self, seq: u64, limit: u32) -> Result<Vec<LiveEvent>, Error>;
+
+    /// Seals the next batch of a connection's stream if one is due.
+    async fn seal_audit_batch(
+        &self,
+        connection: ConnectionName,
+        signer: std::sync::Arc<dyn Signer>,
+        when: SealWhen,
+        now: Timestamp,
+    ) -> Result<Option<AuditBatch>, Error>;
+    /// The lowest batch the sink has not acknowledged, if it is due.
+    async fn next_batch_to_ship(
+        &self,
+        connection: ConnectionName,
+        now: Timestamp,
+    ) -> Result<Option<ShippableBatch>, Error>;
+    /// Records what the sink did.
+    async fn record_shipping(
+        &self,
+        connection: ConnectionName,
+        sequence: u64,
+        outcome: Shipped,
+        now: Timestamp,
+    ) -> Result<(), Error>;
+    /// Sealed batches, newest first.
+    async fn list_audit_batches(
+        &self,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<Page<AuditBatch>, Error>;
+    /// Sealed batches of a connection's stream with their bodies, oldest first, from `from_sequence`.
+    async fn export_audit_batches(
+        &self,
+        connection: ConnectionName,
+        from_sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<ShippableBatch>, Error>;
+
+    /// How much is waiting.
+    async fn backlog(&self) -> Result<Backlog, Error>;
+    /// Ends the store: everything queued is committed, later calls fail with [`Error::Stopped`].
+    async fn close(&self);
+}

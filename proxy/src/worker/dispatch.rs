@@ -1,0 +1,202 @@
+//! Sends what is due: at most one message of a conversation at a time, in the order of acceptance.
+//!
+//! The order of steps is what keeps a message from being lost or doubled. The attempt is committed before
+//! the first byte goes out; if the process dies after that, the attempt is found open and its outcome is
+//! unknown, never "not sent". No transaction is open across a call.
+
+use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
+use crate::engine::{Connection, Engine};
+use crate::platform::{Priority, ReadError, SendOutcome};
+use crate::store::{Applied, Claim, Error, Work};
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use shared::api::Actor;
+use shared::conversation::Conversation;
+use shared::delivery::{Happening, Reason};
+use shared::finding::{self, Severity};
+use shared::payload::Payload;
+use shared::time::Timestamp;
+use shared::validate::{Context, validate};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Dispatchers that run side by side.
+pub const DISPATCHERS: usize = 4;
+const CLAIMS_MAX: u32 = 8;
+/// How old a conversation may be when a message is sent into it.
+const CONTEXT_AGE_MAX: Duration = Duration::from_secs(60);
+/// The wait before a conversation that could not be read is tried again.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// The worker that sends.
+pub struct Dispatch;
+
+#[async_trait]
+impl Worker for Dispatch {
+    fn name(&self) -> &'static str {
+        "dispatch"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
+    fn nudge<'a>(&self, engine: &'a Engine) -> Option<&'a Notify> {
+        Some(&engine.nudges.dispatch)
+    }
+
+    async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
+        let lease_until = now.plus(LEASE);
+        let overdue = engine.store.claim(Work::Expire, now, lease_until, CLAIMS_MAX).await?;
+        for claim in &overdue {
+            apply(engine, claim, Happening::DeadlinePassed, Actor::Proxy, false, None).await?;
+        }
+        let claims = engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX).await?;
+        let idle = claims.is_empty() && overdue.is_empty();
+        try_join_all(claims.iter().map(|claim| dispatch(engine, claim))).await?;
+        Ok(if idle { Progress::Idle } else { Progress::More })
+    }
+}
+
+async fn dispatch(engine: &Engine, claim: &Claim) -> Result<(), Error> {
+    let Some(connection) = engine.connection(&claim.connection) else {
+        let text = "The connection it was for is no longer configured.";
+        let reason = Reason::new("connection_missing", text);
+        let wait = Some(READ_AGAIN_AFTER);
+        apply(engine, claim, Happening::NotSent { reason, wait }, Actor::Proxy, false, None)
+            .await?;
+        return Ok(());
+    };
+    let conversation = match context(engine, connection, claim).await? {
+        Reading::Known(conversation) => conversation,
+        Reading::Refused(reason) => {
+            apply(engine, claim, Happening::Refused { reason }, Actor::Platform, false, None)
+                .await?;
+            return Ok(());
+        }
+        Reading::Later(reason, wait) => {
+            let happening = Happening::NotSent { reason, wait: Some(wait) };
+            apply(engine, claim, happening, Actor::Proxy, false, None).await?;
+            return Ok(());
+        }
+        Reading::NoPermit => {
+            return engine.store.release(claim.message_id.clone(), claim.epoch).await;
+        }
+    };
+    let channel = Some(conversation.channel.clone());
+    if let Some(reason) = refusal_by_rules(claim, &conversation) {
+        apply(engine, claim, Happening::Refused { reason }, Actor::Proxy, false, channel).await?;
+        return Ok(());
+    }
+    let Some(permit) = connection.budget.permit_within(Priority::Send, PERMIT_PATIENCE).await
+    else {
+        return engine.store.release(claim.message_id.clone(), claim.epoch).await;
+    };
+    let started =
+        apply(engine, claim, Happening::AttemptStarted, Actor::Proxy, true, channel).await?;
+    if !matches!(started, Applied::Done(_)) {
+        // Cancelled or claimed by another in the meantime: it is not ours to send.
+        return Ok(());
+    }
+    let outcome = connection
+        .platform
+        .send(permit, &claim.conversation_id, &claim.key, claim.body.clone())
+        .await;
+    let happening = match outcome {
+        SendOutcome::Accepted { platform_id, receipt } => Happening::Taken { platform_id, receipt },
+        SendOutcome::Refused(reason) => Happening::Refused { reason },
+        SendOutcome::NotSent { reason, wait } => Happening::NotSent { reason, wait },
+        SendOutcome::Ambiguous(reason) => Happening::Ambiguous { reason },
+    };
+    tracing::info!(
+        message.id = %claim.message_id,
+        connection = %claim.connection,
+        outcome = outcome_word(&happening),
+        "attempt ended"
+    );
+    apply(engine, claim, happening, Actor::Platform, false, None).await?;
+    engine.nudges.reconcile.notify_one();
+    engine.nudges.track.notify_one();
+    // The next message of this conversation may go now.
+    engine.nudges.dispatch.notify_one();
+    Ok(())
+}
+
+fn outcome_word(happening: &Happening) -> &'static str {
+    match happening {
+        Happening::Taken { .. } => "accepted",
+        Happening::Refused { .. } => "refused",
+        Happening::NotSent { .. } => "not sent",
+        _ => "unknown",
+    }
+}
+
+enum Reading {
+    Known(Conversation),
+    Refused(Reason),
+    Later(Reason, Duration),
+    NoPermit,
+}
+
+/// The conversation as it is now, or as it was less than [`CONTEXT_AGE_MAX`] ago.
+async fn context(
+    engine: &Engine,
+    connection: &Connection,
+    claim: &Claim,
+) -> Result<Reading, Error> {
+    let id = &claim.conversation_id;
+    let known = engine.store.find_conversation(connection.name.clone(), id.clone()).await?;
+    let oldest_ms = i64::try_from(CONTEXT_AGE_MAX.as_millis()).unwrap_or(i64::MAX);
+    if let Some(known) = known
+        && crate::clock::now().ms_since(known.read_at) < oldest_ms
+    {
+        return Ok(Reading::Known(known));
+    }
+    let Some(permit) = connection.budget.permit_within(Priority::Send, PERMIT_PATIENCE).await
+    else {
+        return Ok(Reading::NoPermit);
+    };
+    match connection.platform.read_conversation(permit, id).await {
+        Ok(snapshot) => {
+            let conversation = snapshot.conversation;
+            engine
+                .store
+                .remember_conversation(connection.name.clone(), conversation.clone())
+                .await?;
+            Ok(Reading::Known(conversation))
+        }
+        Err(ReadError::NotFound) => {
+            let text = "The platform knows no such conversation.";
+            Ok(Reading::Refused(Reason::new("conversation_not_found", text)))
+        }
+        Err(ReadError::Forbidden(text)) => {
+            Ok(Reading::Later(Reason::new("not_permitted", text), Duration::from_secs(60)))
+        }
+        Err(ReadError::Wait(wait)) => {
+            let text = "The platform's request limit was reached.";
+            Ok(Reading::Later(Reason::new("rate_limited", text), wait))
+        }
+        Err(ReadError::Unavailable(text)) => {
+            let text = format!("The conversation could not be read: {text}");
+            Ok(Reading::Later(Reason::new("not_connected", text), READ_AGAIN_AFTER))
+        }
+    }
+}
+
+/// What the rules say now that the conversation is known; they may have passed when it was accepted.
+fn refusal_by_rules(claim: &Claim, conversation: &Conversation) -> Option<Reason> {
+    let Ok(payload) = Payload::decode(&claim.body) else {
+        return Some(Reason::new("payload", "The stored payload cannot be read."));
+    };
+    let findings = validate(&payload, Context::Conversation(conversation));
+    if finding::may_send(&findings) {
+        return None;
+    }
+    let errors: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| finding.what.as_str())
+        .collect();
+    let code = findings.first().map_or("rules", |finding| finding.code.as_str());
+    Some(Reason::new(code, format!("{}.", errors.join(". "))))
+}

@@ -1,0 +1,147 @@
+//! Findings that one click can mend: what the button says and what it does to the draft.
+
+use crate::state::draft::Draft;
+use shared::finding::Finding;
+use shared::payload::TEXT_PLAIN;
+use shared::sms;
+
+/// A way to mend a finding.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fix {
+    /// What the button says.
+    pub label: String,
+    /// The draft afterwards.
+    pub draft: Draft,
+}
+
+/// The fix for `finding`, where there is one that cannot be wrong.
+pub fn fix(finding: &Finding, draft: &Draft) -> Option<Fix> {
+    let mut mended = draft.clone();
+    let label = match finding.code.as_str() {
+        "type.channel" => {
+            mended.content = plain_text(&draft.content);
+            mended.content_type = TEXT_PLAIN.into();
+            "Make it plain text".to_owned()
+        }
+        "sms.alphabet" => {
+            mended.content = sms_text(&draft.content);
+            let before = sms::forcing_characters(&draft.content).len();
+            let after = sms::forcing_characters(&mended.content).len();
+            if after == before {
+                return None;
+            }
+            if after == 0 { "Replace them" } else { "Replace some" }.to_owned()
+        }
+        "to.duplicate" | "to.empty" => {
+            mended.recipients.remove(index(finding, draft.recipients.len())?);
+            "Remove it".to_owned()
+        }
+        "to.phone" => {
+            let index = index(finding, draft.recipients.len())?;
+            let phone = phone(&draft.recipients[index])?;
+            let label = format!("Write {phone}");
+            mended.recipients[index] = phone;
+            label
+        }
+        "attachment.type" | "attachment.size" | "attachment.empty" | "attachment.bytes" => {
+            mended.attachments.remove(index(finding, draft.attachments.len())?);
+            "Remove it".to_owned()
+        }
+        _ => return None,
+    };
+    Some(Fix { label, draft: mended })
+}
+
+/// The index in a pointer such as `/to/3`.
+fn index(finding: &Finding, len: usize) -> Option<usize> {
+    finding.pointer.split('/').nth(2)?.parse().ok().filter(|index| *index < len)
+}
+
+/// What is left of HTML when its tags go; blocks become lines.
+fn plain_text(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(start) = rest.find('<') {
+        text.push_str(&rest[..start]);
+        let Some(end) = rest[start..].find('>') else {
+            rest = &rest[start..];
+            break;
+        };
+        let tag = rest[start + 1..start + end].to_ascii_lowercase();
+        let name: String =
+            tag.chars().take_while(|one| one.is_ascii_alphanumeric() || *one == '/').collect();
+        if matches!(name.as_str(), "/p" | "/div" | "/li" | "/tr" | "br" | "br/" | "/h1" | "/h2" | "/h3") {
+            text.push('\n');
+        }
+        rest = &rest[start + end + 1..];
+    }
+    text.push_str(rest);
+    for (entity, character) in
+        [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+    {
+        text = text.replace(entity, character);
+    }
+    text.trim().to_owned()
+}
+
+/// Typographic characters written with those of the GSM-7 alphabet.
+fn sms_text(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '‘' | '’' | '‚' | '′' => plain.push('\''),
+            '“' | '”' | '„' | '″' => plain.push('"'),
+            '‐' | '‑' | '–' | '—' | '−' => plain.push('-'),
+            '…' => plain.push_str("..."),
+            '•' | '·' => plain.push('*'),
+            '\u{a0}' | '\u{2009}' | '\u{202f}' | '\t' => plain.push(' '),
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// A phone number without the signs people write for the eye.
+fn phone(text: &str) -> Option<String> {
+    let bare: String =
+        text.chars().filter(|one| !matches!(one, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}')).collect();
+    let bare = match bare.strip_prefix("00") {
+        Some(rest) => format!("+{rest}"),
+        None => bare,
+    };
+    let is_phone = bare.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|one| one.is_ascii_digit())
+    });
+    is_phone.then_some(bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn html_becomes_the_words_in_it() {
+        assert_eq!(plain_text("<p>Hi <b>Ana</b></p><p>Bye</p>"), "Hi Ana\nBye");
+        assert_eq!(plain_text("1 &lt; 2<br/>a &amp; b"), "1 < 2\na & b");
+        assert_eq!(plain_text("a < b"), "a < b");
+    }
+
+    #[test]
+    fn typography_becomes_gsm7() {
+        let text = sms_text("It’s 8–12 … “ok”");
+        assert_eq!(text, "It's 8-12 ... \"ok\"");
+        assert!(sms::forcing_characters(&text).is_empty());
+    }
+
+    #[test]
+    fn only_what_is_surely_a_phone_number_is_rewritten() {
+        assert_eq!(phone("+44 7700 900141").as_deref(), Some("+447700900141"));
+        assert_eq!(phone("0044 (7700) 900-141").as_deref(), Some("+447700900141"));
+        assert_eq!(phone("07700 900141"), None);
+        assert_eq!(phone("call me"), None);
+    }
+}

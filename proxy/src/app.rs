@@ -21,7 +21,7 @@ use crate::store::{SealWhen, Store};
 use crate::worker;
 use secrecy::{ExposeSecret, SecretString};
 use shared::conversation::Conversation;
-use shared::simulator;
+use shared::simulator::{self, Behaviour};
 use shared::time::Timestamp;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -276,28 +276,29 @@ fn connect(
 }
 
 /// The sandbox's conversations become known to each connection that uses it, so that a first visitor has
-/// something to choose from.
+/// something to choose from: the guide's own example first, the awkward ones last.
 async fn introduce(
     seed: u64,
     connections: &[Connection],
     store: &dyn Store,
 ) -> Result<(), StartError> {
+    let mut world = simulator::world(seed);
+    world.sort_by_key(|one| {
+        !one.accepts() || matches!(one.behaviour, Behaviour::Fails | Behaviour::NoReceipts)
+    });
     for connection in connections.iter().filter(|one| one.is_sandbox) {
-        for simulated in simulator::world(seed) {
+        for (simulated, order) in world.iter().rev().zip(1..) {
             // Read long ago, as far as dispatch is concerned: it asks the platform before it sends.
-            let read_at = Timestamp::from_unix_ms(0);
+            let read_at = Timestamp::from_unix_ms(order);
             let conversation = Conversation {
-                id: simulated.id,
-                channel: simulated.channel,
-                participants: simulated.participants,
+                id: simulated.id.clone(),
+                channel: simulated.channel.clone(),
+                participants: simulated.participants.clone(),
                 ended_at: simulated.ended.then_some(read_at),
                 read_at,
             };
-            let known =
-                store.find_conversation(connection.name.clone(), conversation.id.clone()).await?;
-            if known.is_none() {
-                store.remember_conversation(connection.name.clone(), conversation).await?;
-            }
+            // Keeps what was really read since: an older reading never replaces a newer one.
+            store.remember_conversation(connection.name.clone(), conversation).await?;
         }
     }
     Ok(())

@@ -651,3 +651,219 @@ fn read_look(
     let within = next.submitted_at.is_some_and(|at| now < at.plus(policy.horizon));
     (next.looks <= READ_LOOKS_MAX && within).then(|| now.plus(wait::look_delay(next.looks, jitter)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sla::{Cause, Verdict};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_ms(1_795_341_600_000 + seconds * 1000)
+    }
+
+    fn accepted() -> Delivery {
+        Delivery::accepted(at(0), None, None, 10_000, true)
+    }
+
+    fn apply(delivery: &Delivery, happening: &Happening, now: Timestamp) -> Step {
+        step(delivery, happening, &Policy::default(), now, 0.0).unwrap()
+    }
+
+    fn after(delivery: &Delivery, happenings: &[(Happening, i64)]) -> Delivery {
+        happenings.iter().fold(delivery.clone(), |delivery, (happening, seconds)| {
+            apply(&delivery, happening, at(*seconds)).delivery
+        })
+    }
+
+    fn taken() -> Happening {
+        let receipt = Receipt { status: Some(PlatformStatus::Queued), ..Receipt::default() };
+        Happening::Taken { platform_id: PlatformId::parse("p-1").unwrap(), receipt }
+    }
+
+    fn ambiguous() -> Happening {
+        Happening::Ambiguous { reason: Reason::new("no_answer", "no answer") }
+    }
+
+    fn observed(status: PlatformStatus, created: i64, delivered: Option<i64>) -> Happening {
+        Happening::Observed(Receipt {
+            status: Some(status),
+            created_at: Some(at(created)),
+            delivered_at: delivered.map(at),
+            ..Receipt::default()
+        })
+    }
+
+    fn failed() -> Happening {
+        Happening::Observed(Receipt {
+            failure: Some(Reason::new("not_in_service", "Number not in service")),
+            ..Receipt::default()
+        })
+    }
+
+    #[test]
+    fn the_usual_way_ends_delivered_once_and_read_without_a_second_ending() {
+        let submitted = after(&accepted(), &[(Happening::AttemptStarted, 1), (taken(), 2)]);
+        assert_eq!(submitted.state, State::Submitted);
+        assert!(submitted.due_at.is_some());
+        let step = apply(&submitted, &observed(PlatformStatus::Delivered, 2, Some(4)), at(5));
+        assert_eq!(
+            (step.event, step.ending),
+            (Some(EventKind::Delivered), Some(Ending::Delivered))
+        );
+        assert_eq!(step.delivery.judgement().verdict, Verdict::Met);
+        assert_eq!(step.delivery.judgement().elapsed_ms, Some(2_000));
+        let step = apply(&step.delivery, &observed(PlatformStatus::Read, 2, Some(4)), at(9));
+        assert_eq!((step.event, step.ending), (Some(EventKind::Read), None));
+        assert_eq!((step.delivery.state, step.delivery.due_at), (State::Read, None));
+    }
+
+    #[test]
+    fn an_answer_that_says_delivered_already_is_a_success() {
+        let sending = after(&accepted(), &[(Happening::AttemptStarted, 1)]);
+        let receipt = Receipt { status: Some(PlatformStatus::Delivered), ..Receipt::default() };
+        let platform_id = PlatformId::parse("p-1").unwrap();
+        let step = apply(&sending, &Happening::Taken { platform_id, receipt }, at(2));
+        assert_eq!(step.delivery.state, State::Delivered);
+        assert_eq!(step.ending, Some(Ending::Delivered));
+    }
+
+    #[test]
+    fn ranks_only_rise() {
+        let sent = after(
+            &accepted(),
+            &[
+                (Happening::AttemptStarted, 1),
+                (taken(), 2),
+                (observed(PlatformStatus::Sent, 2, None), 3),
+            ],
+        );
+        assert_eq!(sent.platform_status, Some(PlatformStatus::Sent));
+        let step = apply(&sent, &observed(PlatformStatus::Queued, 2, None), at(4));
+        assert_eq!(step.delivery.platform_status, Some(PlatformStatus::Sent));
+        assert_eq!(step.event, None);
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_repeated_at_once_then_with_back_off_and_finally_parked() {
+        let mut delivery = accepted();
+        for attempt in 1..=12 {
+            delivery =
+                after(&delivery, &[(Happening::AttemptStarted, attempt), (ambiguous(), attempt)]);
+            assert_eq!(delivery.state, State::Unknown);
+            let step = apply(&delivery, &Happening::MayRepeat, at(attempt));
+            delivery = step.delivery;
+            match attempt {
+                1 => assert_eq!(delivery.due_at, Some(at(1))),
+                12 => assert_eq!((delivery.state, delivery.due_at), (State::Parked, None)),
+                _ => assert!(delivery.due_at > Some(at(attempt)), "attempt {attempt}"),
+            }
+        }
+        assert_eq!(delivery.judgement().cause, Cause::Parked);
+    }
+
+    #[test]
+    fn what_was_never_sent_waits_as_asked_and_is_given_up_after_the_window() {
+        let sending = after(&accepted(), &[(Happening::AttemptStarted, 1)]);
+        let reason = Reason::new("rate_limited", "too many");
+        let not_sent = Happening::NotSent { reason, wait: Some(Duration::from_secs(7)) };
+        let step = apply(&sending, &not_sent, at(2));
+        assert_eq!(step.delivery.state, State::RetryWait);
+        assert!(step.delivery.due_at >= Some(at(9)));
+        let late = after(&step.delivery, &[(Happening::AttemptStarted, 1000)]);
+        let step = apply(&late, &not_sent, at(1001));
+        assert_eq!((step.delivery.state, step.ending), (State::Rejected, Some(Ending::Rejected)));
+    }
+
+    #[test]
+    fn a_failed_receipt_ends_it_but_never_what_was_delivered() {
+        let submitted = after(&accepted(), &[(Happening::AttemptStarted, 1), (taken(), 2)]);
+        let step = apply(&submitted, &failed(), at(3));
+        assert_eq!((step.delivery.state, step.ending), (State::Failed, Some(Ending::Failed)));
+        assert_eq!(step.delivery.judgement().cause, Cause::Failed);
+        let delivered = after(&submitted, &[(observed(PlatformStatus::Delivered, 2, Some(3)), 4)]);
+        assert_eq!(apply(&delivered, &failed(), at(5)).delivery.state, State::Delivered);
+    }
+
+    #[test]
+    fn after_the_horizon_a_receipt_is_recorded_but_the_verdict_stays() {
+        let undelivered = after(
+            &accepted(),
+            &[(Happening::AttemptStarted, 1), (taken(), 2), (Happening::HorizonPassed, 90_000)],
+        );
+        assert_eq!(undelivered.judgement().cause, Cause::Undelivered);
+        let step =
+            apply(&undelivered, &observed(PlatformStatus::Delivered, 2, Some(3)), at(90_001));
+        assert_eq!((step.delivery.state, step.ending), (State::Delivered, Some(Ending::Delivered)));
+        assert_eq!(step.delivery.judgement().verdict, Verdict::Breached);
+    }
+
+    #[test]
+    fn it_is_late_only_once_a_look_after_the_deadline_showed_it() {
+        let submitted = after(&accepted(), &[(Happening::AttemptStarted, 1), (taken(), 2)]);
+        let early = apply(&submitted, &observed(PlatformStatus::Queued, 2, None), at(3)).delivery;
+        assert_eq!(early.judgement().verdict, Verdict::Pending);
+        assert!(early.due_at <= Some(at(12)), "no look is planned later than the deadline");
+        let step = apply(&early, &observed(PlatformStatus::Queued, 2, None), at(12));
+        assert_eq!(step.event, Some(EventKind::Late));
+        assert_eq!(step.delivery.judgement().cause, Cause::Late);
+    }
+
+    #[test]
+    fn nothing_is_cancelled_or_expired_once_an_attempt_is_open_or_unknown() {
+        let sending = after(&accepted(), &[(Happening::AttemptStarted, 1)]);
+        let unknown = after(&sending, &[(ambiguous(), 2)]);
+        for delivery in [&sending, &unknown] {
+            for happening in [Happening::Cancelled, Happening::DeadlinePassed] {
+                assert!(step(delivery, &happening, &Policy::default(), at(3), 0.0).is_err());
+            }
+        }
+        let waiting = accepted();
+        assert_eq!(apply(&waiting, &Happening::Cancelled, at(1)).ending, Some(Ending::Cancelled));
+        assert_eq!(
+            apply(&waiting, &Happening::DeadlinePassed, at(1)).ending,
+            Some(Ending::Expired)
+        );
+    }
+
+    /// Every pair of state and happening: nothing panics, an ended message is never sent again, and whatever
+    /// ends has a time and no further attempt.
+    #[test]
+    fn no_happening_revives_what_has_ended() {
+        let happenings = [
+            Happening::AttemptStarted,
+            taken(),
+            ambiguous(),
+            failed(),
+            observed(PlatformStatus::Delivered, 2, Some(3)),
+            Happening::NotSent { reason: Reason::new("r", "r"), wait: None },
+            Happening::Refused { reason: Reason::new("r", "r") },
+            Happening::MayRepeat,
+            Happening::LookFailed,
+            Happening::HorizonPassed,
+            Happening::DeadlinePassed,
+            Happening::Cancelled,
+        ];
+        for state in State::ALL {
+            let delivery = Delivery { state, ended_at: Some(at(5)), ..accepted() };
+            for happening in &happenings {
+                let Ok(step) = step(&delivery, happening, &Policy::default(), at(6), 0.5) else {
+                    continue;
+                };
+                let ended =
+                    matches!(state.group(), Group::Failed | Group::Delivered | Group::Cancelled);
+                if ended {
+                    assert!(
+                        matches!(step.delivery.state.group(), Group::Delivered),
+                        "{state:?} {happening:?}"
+                    );
+                }
+                if step.ending.is_some() {
+                    assert!(step.delivery.ended_at.is_some());
+                    assert!(!step.delivery.state.holds_conversation());
+                }
+            }
+        }
+    }
+}

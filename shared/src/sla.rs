@@ -170,3 +170,82 @@ pub fn percentile(sorted_ms: &[u64], never: usize, percent: u32) -> Option<u64> 
     let rank = (population * usize::try_from(percent).unwrap_or(100)).div_ceil(100).max(1);
     sorted_ms.get(rank - 1).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(1_795_341_600_000 + ms)
+    }
+
+    fn delivered(created: Option<i64>, delivered: Option<i64>) -> Delivery {
+        Delivery {
+            state: State::Delivered,
+            submitted_at: Some(at(1_000)),
+            delivery_seen_at: Some(at(4_000)),
+            platform_created_at: created.map(at),
+            platform_delivered_at: delivered.map(at),
+            ..Delivery::accepted(at(0), None, None, 10_000, true)
+        }
+    }
+
+    #[test]
+    fn the_threshold_itself_is_still_met() {
+        assert_eq!(judge(&delivered(Some(0), Some(10_000)), 10_000).verdict, Verdict::Met);
+        let late = judge(&delivered(Some(0), Some(10_001)), 10_000);
+        assert_eq!((late.verdict, late.cause), (Verdict::Breached, Cause::Late));
+    }
+
+    #[test]
+    fn a_contradiction_of_stamps_is_never_met() {
+        let judged = judge(&delivered(Some(5_000), Some(4_999)), 10_000);
+        assert_eq!((judged.verdict, judged.cause), (Verdict::Unknown, Cause::ClockAnomaly));
+    }
+
+    #[test]
+    fn without_a_platform_time_the_proxys_interval_judges_and_says_so() {
+        let judged = judge(&delivered(Some(0), None), 10_000);
+        assert_eq!((judged.elapsed_ms, judged.basis), (Some(3_000), Some(Basis::Proxy)));
+    }
+
+    #[test]
+    fn every_state_has_one_honest_verdict() {
+        let expected = [
+            (State::Accepted, Verdict::Pending),
+            (State::Sending, Verdict::Pending),
+            (State::Submitted, Verdict::Pending),
+            (State::RetryWait, Verdict::Pending),
+            (State::Unknown, Verdict::Pending),
+            (State::Parked, Verdict::Unknown),
+            (State::Rejected, Verdict::Breached),
+            (State::Failed, Verdict::Breached),
+            (State::Undelivered, Verdict::Breached),
+            (State::Expired, Verdict::Breached),
+            (State::Cancelled, Verdict::Unknown),
+        ];
+        for (state, verdict) in expected {
+            let delivery =
+                Delivery { state, ..Delivery::accepted(at(0), None, None, 10_000, true) };
+            assert_eq!(judge(&delivery, 10_000).verdict, verdict, "{state:?}");
+        }
+        let silent = Delivery {
+            state: State::Submitted,
+            ..Delivery::accepted(at(0), None, None, 10_000, false)
+        };
+        assert_eq!(judge(&silent, 10_000).cause, Cause::NoReceipts);
+    }
+
+    #[test]
+    fn percentiles_count_what_never_arrived_as_longest() {
+        let times: Vec<u64> = (1..=9).collect();
+        assert_eq!(percentile(&times, 1, 50), Some(5));
+        assert_eq!(percentile(&times, 1, 90), Some(9));
+        assert_eq!(percentile(&times, 1, 95), None);
+        assert_eq!(percentile(&[], 0, 50), None);
+        assert_eq!(percentile(&[7], 0, 99), Some(7));
+    }
+}

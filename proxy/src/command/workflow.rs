@@ -173,12 +173,20 @@ async fn follow(api: &Api, id: &MessageId, patience: Duration) -> Result<Message
         let message = detail.message;
         let is_settled =
             message.delivery.ended_at.is_some() || message.delivery.state == State::Parked;
-        let is_unmeasurable = message.verdict == Verdict::Unknown;
+        // Without receipts nothing more will come; a look after the threshold is as much as can be known.
+        let is_unmeasurable =
+            message.verdict == Verdict::Unknown && looked_past_threshold(&message);
         if is_settled || is_unmeasurable || tokio::time::Instant::now() >= until {
             return Ok(message);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+fn looked_past_threshold(message: &Message) -> bool {
+    let delivery = &message.delivery;
+    let due = delivery.submitted_at.map(|at| at.plus(Duration::from_millis(delivery.threshold_ms)));
+    delivery.looked_at.zip(due).is_some_and(|(looked, due)| looked >= due)
 }
 
 /// The proxy's API as a program calls it.

@@ -1,1 +1,156 @@
-//! To be written.
+//! What the auditors get to know of a message: its entries, the batches they are sealed in, and whether the
+//! sink has them.
+
+use crate::components::copy::Copy;
+use crate::components::icon::{Glyph, Icon};
+use crate::components::time::Time;
+use crate::words;
+use leptos::prelude::*;
+use shared::api::{AuditBatch, AuditRecord, Shipping};
+
+/// The word for programs.
+fn shipping(batch: Option<&AuditBatch>) -> &'static str {
+    match batch.map(|batch| batch.shipping) {
+        None => "none",
+        Some(Shipping::Kept) => "kept",
+        Some(Shipping::Waiting) => "waiting",
+        Some(Shipping::Stalled) => "stalled",
+        Some(Shipping::Acknowledged) => "acknowledged",
+    }
+}
+
+fn sentence(batch: Option<&AuditBatch>) -> String {
+    let Some(batch) = batch else { return "Not sealed yet".into() };
+    match (batch.shipping, batch.acknowledged_at) {
+        (Shipping::Kept, _) => "Sealed and kept: no sink is configured".into(),
+        (Shipping::Waiting, _) if batch.attempts == 0 => "Sealed, waiting for the sink".into(),
+        (Shipping::Waiting, _) => {
+            format!("Sealed, waiting for the sink after {}", words::counted(batch.attempts.into(), "try", "tries"))
+        }
+        (Shipping::Stalled, _) => {
+            format!("The sink refuses it: {}", batch.problem.as_deref().unwrap_or("no reason given"))
+        }
+        (Shipping::Acknowledged, Some(at)) => format!("Acknowledged {}", words::clock_seconds(at)),
+        (Shipping::Acknowledged, None) => "Acknowledged".into(),
+    }
+}
+
+fn tone(batch: Option<&AuditBatch>) -> (&'static str, Glyph) {
+    match batch.map(|batch| batch.shipping) {
+        None => ("state", Glyph::Dots),
+        Some(Shipping::Kept) => ("state", Glyph::Shield),
+        Some(Shipping::Waiting) => ("state", Glyph::Clock),
+        Some(Shipping::Stalled) => ("state state-failed", Glyph::Stop),
+        Some(Shipping::Acknowledged) => ("state state-delivered", Glyph::Shield),
+    }
+}
+
+/// The audit of a message.
+#[component]
+pub fn Audit(
+    /// Its entries, oldest first.
+    records: Vec<AuditRecord>,
+) -> impl IntoView {
+    if records.is_empty() {
+        return view! {
+            <p class="muted measure">
+                "Nothing to audit yet. When the message ends, one entry for each recipient is written in the same step and sealed within 5 seconds."
+            </p>
+        }
+        .into_any();
+    }
+    records.into_iter().map(|record| view! { <Entry record/> }).collect_view().into_any()
+}
+
+#[component]
+fn Entry(record: AuditRecord) -> impl IntoView {
+    let batch = record.batch;
+    let entry = record.entry;
+    let (class, glyph) = tone(batch.as_ref());
+    let word = shipping(batch.as_ref());
+    let said = sentence(batch.as_ref());
+    let status = entry.status.clone();
+    let violated = if entry.sla_violation { "broken" } else { "kept" };
+    view! {
+        <section
+            class="slip"
+            aria-label="Audit entry"
+            data-testid="audit-entry"
+            data-shipping=word
+            data-status=status
+        >
+            <div class="slip-head row-wrap">
+                <span class="strong">{entry.status.clone()}</span>
+                <span class=class>
+                    <Icon glyph/>
+                    {said}
+                </span>
+            </div>
+            <dl class="cells">
+                <div class="cell">
+                    <dt>"Receiver"</dt>
+                    <dd class="mono">{entry.receiver}</dd>
+                </div>
+                <div class="cell">
+                    <dt>"Happened"</dt>
+                    <dd>
+                        <Time at=entry.timestamp text=words::clock_tenths(entry.timestamp)/>
+                        <span class="sub">{format!("after {}", words::seconds(entry.elapsed_seconds))}</span>
+                    </dd>
+                </div>
+                <div class="cell">
+                    <dt>"SLA"</dt>
+                    <dd>{violated}</dd>
+                </div>
+            </dl>
+            {batch.map(|batch| view! { <Batch batch/> })}
+        </section>
+    }
+}
+
+#[component]
+fn Batch(batch: AuditBatch) -> impl IntoView {
+    view! {
+        <div class="perf"></div>
+        <dl class="cells">
+            <div class="cell">
+                <dt>"Batch"</dt>
+                <dd>
+                    {words::grouped(batch.sequence)}
+                    <span class="sub">{words::counted(batch.count, "entry", "entries")}</span>
+                </dd>
+            </div>
+            <div class="cell">
+                <dt>"Stream"</dt>
+                <dd>
+                    <Copy text=batch.stream name="stream" shown=12/>
+                </dd>
+            </div>
+            <div class="cell">
+                <dt>"Sealed"</dt>
+                <dd>
+                    <Time at=batch.sealed_at text=words::clock_seconds(batch.sealed_at)/>
+                    <span class="sub">{format!("key {}", batch.key_id)}</span>
+                </dd>
+            </div>
+        </dl>
+        <dl class="cells">
+            <div class="cell">
+                <dt>"Signature"</dt>
+                <dd>
+                    <Copy text=batch.signature name="signature" shown=16/>
+                </dd>
+            </div>
+            <div class="cell">
+                <dt>"Chain"</dt>
+                <dd>
+                    <Copy text=batch.chain name="chain value" shown=16/>
+                </dd>
+            </div>
+        </dl>
+        {batch
+            .problem
+            .filter(|_| batch.acknowledged_at.is_none())
+            .map(|problem| view! { <p class="small fg-bad slip-note">{problem}</p> })}
+    }
+}

@@ -97,7 +97,7 @@ pub fn Rail(
                     </a>
                 </li>
                 <li>
-                    <a href=Place::Sla.href() aria-current=is_current(Place::Sla)>
+                    <a href=Place::sla().href() aria-current=is_current(Place::sla())>
                         <Icon glyph=Glyph::Sla/>
                         "SLA"
                     </a>
@@ -141,7 +141,7 @@ pub fn BottomBar() -> impl IntoView {
                     </span>
                 </Show>
             </a>
-            <a href=Place::Sla.href() aria-current=is_current(Place::Sla)>
+            <a href=Place::sla().href() aria-current=is_current(Place::sla())>
                 <Icon glyph=Glyph::Sla/>
                 "SLA"
             </a>

@@ -47,7 +47,7 @@ pub fn listen(is_help_open: RwSignal<bool>) {
             }
             (true, "c") => Place::Compose,
             (true, "m") => Place::all_messages(),
-            (true, "s") => Place::Sla,
+            (true, "s") => Place::sla(),
             _ => return,
         };
         event.prevent_default();

@@ -10,6 +10,7 @@ pub use open_with_link::OpenWithLink;
 
 use crate::components::nothing::Nothing;
 use crate::state::filter::Filter;
+use crate::state::period::Outlook;
 use leptos::prelude::*;
 use leptos_router::components::{ParentRoute, Redirect, Route, Routes};
 use leptos_router::{ParamSegment, StaticSegment};
@@ -31,7 +32,7 @@ pub enum Place {
     /// One message, over the list it was opened from.
     Message(MessageId, Filter),
     /// How many arrived in time.
-    Sla,
+    Sla(Outlook),
 }
 
 impl Place {
@@ -41,7 +42,7 @@ impl Place {
             Place::Compose => format!("/{COMPOSE}"),
             Place::Messages(filter) => format!("/{MESSAGES}{}", filter.to_query()),
             Place::Message(id, filter) => format!("/{MESSAGES}/{id}{}", filter.to_query()),
-            Place::Sla => format!("/{SLA}"),
+            Place::Sla(outlook) => format!("/{SLA}{}", outlook.to_query()),
         }
     }
 
@@ -50,12 +51,17 @@ impl Place {
         Place::Messages(Filter::default())
     }
 
+    /// The SLA of the last 24 hours.
+    pub fn sla() -> Self {
+        Place::Sla(Outlook::default())
+    }
+
     /// Whether `path` is this page or lies below it.
     pub fn holds(&self, path: &str) -> bool {
         let name = match self {
             Place::Compose => COMPOSE,
             Place::Messages(_) | Place::Message(..) => MESSAGES,
-            Place::Sla => SLA,
+            Place::Sla(_) => SLA,
         };
         path.trim_start_matches('/').split('/').next() == Some(name)
     }

@@ -10,6 +10,7 @@ pub mod list;
 pub mod live;
 pub mod loaded;
 pub mod messages;
+pub mod period;
 pub mod proxy;
 pub mod session;
 pub mod sse;

@@ -180,3 +180,14 @@ fn id<T>(
 ) -> Result<T, Error> {
     parse(&text).map_err(|error| Error::Corrupt { what, detail: error.to_string() })
 }
+
+/// A stored key read back.
+pub fn stored_key(text: String) -> Result<Key, Error> {
+    Key::parse(&text).map_err(|error| Error::Corrupt { what: "key", detail: error.to_string() })
+}
+
+/// A stored message identifier read back.
+pub fn stored_message_id(text: String) -> Result<MessageId, Error> {
+    MessageId::parse(&text)
+        .map_err(|error| Error::Corrupt { what: "message id", detail: error.to_string() })
+}

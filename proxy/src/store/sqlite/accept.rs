@@ -1,0 +1,93 @@
+//! Storing a submission, or finding what its key was used for.
+
+use super::rows::{all, first, insert_event, stored_message_id, to_json};
+use super::steps::event;
+use crate::store::{Accepted, Error, NewSubmission};
+use rusqlite::{Connection, params};
+use shared::api::{AcceptedMessage, Actor, SubmissionAccepted};
+use shared::delivery::{EventKind, State};
+use shared::id::{MessageId, SubmissionId};
+use shared::time::Timestamp;
+
+/// See [`crate::store::Store::accept_submission`].
+pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, Error> {
+    let answer = |id: SubmissionId, messages: Vec<MessageId>| SubmissionAccepted {
+        id,
+        key: new.key.clone(),
+        messages: messages
+            .into_iter()
+            .map(|id| AcceptedMessage { id, state: State::Accepted })
+            .collect(),
+    };
+    let known = first(
+        connection,
+        "SELECT id, fingerprint FROM submissions WHERE owner = ?1 AND key = ?2",
+        (&new.owner, new.key.as_str()),
+        |row| Ok((row.get::<_, String>("id")?, row.get::<_, Vec<u8>>("fingerprint")?)),
+    )?;
+    if let Some((id, fingerprint)) = known {
+        if fingerprint != new.fingerprint {
+            return Ok(Accepted::KeyMismatch);
+        }
+        let messages = all(
+            connection,
+            "SELECT id FROM messages WHERE submission_id = ?1 ORDER BY position",
+            [&id],
+            |row| stored_message_id(row.get("id")?),
+        )?;
+        let corrupt = |error: shared::id::IdError| Error::Corrupt {
+            what: "submission id",
+            detail: error.to_string(),
+        };
+        return Ok(Accepted::Repeated(answer(
+            SubmissionId::parse(&id).map_err(corrupt)?,
+            messages,
+        )));
+    }
+    let now = new.delivery.accepted_at;
+    connection
+        .prepare_cached(
+            "INSERT INTO submissions (id, owner, key, fingerprint, accepted_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((
+            new.id.as_str(),
+            &new.owner,
+            new.key.as_str(),
+            new.fingerprint.as_slice(),
+            now.unix_ms(),
+        ))?;
+    connection
+        .prepare_cached("INSERT INTO payloads (bytes) VALUES (?1)")?
+        .execute([new.payload.to_bytes()])?;
+    let payload_id = connection.last_insert_rowid();
+    connection
+        .prepare_cached(
+            "INSERT INTO messages (id, submission_id, connection, conversation_id, channel, sender, \
+             recipients, preview, payload_id, accepted_at, version, state, verdict, due_at, expires_at, delivery) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            new.message_id.as_str(),
+            new.id.as_str(),
+            new.connection.as_str(),
+            new.conversation_id.as_str(),
+            new.channel.as_str(),
+            new.payload.from,
+            to_json("recipients", &new.payload.to)?,
+            new.payload.preview(120),
+            payload_id,
+            now.unix_ms(),
+            new.delivery.state.as_str(),
+            new.delivery.judgement().verdict.as_str(),
+            new.delivery.due_at.map(Timestamp::unix_ms),
+            new.delivery.expires_at.map(Timestamp::unix_ms),
+            to_json("delivery", &new.delivery)?,
+        ])?;
+    connection
+        .prepare_cached("UPDATE conversations SET used_at = ?3 WHERE connection = ?1 AND id = ?2")?
+        .execute((new.connection.as_str(), new.conversation_id.as_str(), now.unix_ms()))?;
+    let event = event(EventKind::Accepted, Actor::User, &new.delivery, now);
+    insert_event(connection, &new.message_id, &event)?;
+    Ok(Accepted::New(answer(new.id.clone(), vec![new.message_id.clone()])))
+}

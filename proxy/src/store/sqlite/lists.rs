@@ -1,0 +1,91 @@
+//! Reading messages: pages, figures, and one with everything that is known of it.
+
+use super::rows::{self, BATCH, MESSAGE, all, first, json, stored_key, unsigned};
+use crate::store::{Error, MessageFilter};
+use rusqlite::{Connection, params};
+use shared::api::{AuditRecord, Message, MessageDetail, Page};
+use shared::audit::AuditEntry;
+use shared::delivery::{Ending, State};
+use shared::id::MessageId;
+use shared::payload::Payload;
+
+/// See [`crate::store::Store::list_messages`].
+pub fn list(connection: &Connection, filter: &MessageFilter) -> Result<Page<Message>, Error> {
+    let before = match &filter.cursor {
+        Some(cursor) => cursor.parse::<i64>().map_err(|_| Error::Cursor)?,
+        None => i64::MAX,
+    };
+    // Words from closed sets only; the free text is bound.
+    let words = |names: Vec<&str>| format!("('{}')", names.join("','"));
+    let mut sql = format!("SELECT {MESSAGE} FROM messages m WHERE m.position < ?1");
+    if !filter.states.is_empty() {
+        let names = filter.states.iter().map(|state| state.as_str()).collect();
+        sql.push_str(&format!(" AND m.state IN {}", words(names)));
+    }
+    if !filter.verdicts.is_empty() {
+        let names = filter.verdicts.iter().map(|verdict| verdict.as_str()).collect();
+        sql.push_str(&format!(" AND m.verdict IN {}", words(names)));
+    }
+    let text = filter.text.as_deref().unwrap_or_default();
+    let pattern =
+        format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    if !text.is_empty() {
+        sql.push_str(
+            " AND (m.sender LIKE ?3 ESCAPE '\\' OR m.recipients LIKE ?3 ESCAPE '\\' \
+             OR m.preview LIKE ?3 ESCAPE '\\' OR m.id = ?4 OR m.conversation_id = ?4)",
+        );
+    } else {
+        sql.push_str(" AND ?3 IS NOT NULL AND ?4 IS NOT NULL");
+    }
+    sql.push_str(" ORDER BY m.position DESC LIMIT ?2");
+    let limit = i64::from(filter.limit);
+    let mut found =
+        all(connection, &sql, params![before, limit + 1, pattern, text], rows::message)?;
+    let more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        found.pop();
+    }
+    let next_cursor = found.last().filter(|_| more).map(|(position, _)| position.to_string());
+    Ok(Page { items: found.into_iter().map(|(_, message)| message).collect(), next_cursor })
+}
+
+/// How many messages are in each state.
+pub fn states(connection: &Connection) -> Result<Vec<(State, u64)>, Error> {
+    all(connection, "SELECT state, count(*) AS count FROM messages GROUP BY state", [], |row| {
+        let word: String = row.get("state")?;
+        let state = State::parse(&word).ok_or(Error::Corrupt { what: "state", detail: word })?;
+        Ok((state, unsigned(row.get("count")?)))
+    })
+}
+
+/// See [`crate::store::Store::find_message`].
+pub fn detail(connection: &Connection, id: &MessageId) -> Result<Option<MessageDetail>, Error> {
+    let sql = format!(
+        "SELECT {MESSAGE}, s.key, p.bytes FROM messages m \
+         JOIN submissions s ON s.id = m.submission_id JOIN payloads p ON p.id = m.payload_id \
+         WHERE m.id = ?1"
+    );
+    let found = first(connection, &sql, [id.as_str()], |row| {
+        let bytes: Vec<u8> = row.get("bytes")?;
+        let payload = Payload::decode(&bytes)
+            .map_err(|error| Error::Corrupt { what: "payload", detail: error.to_string() })?;
+        Ok((rows::message(row)?.1, stored_key(row.get("key")?)?, payload))
+    })?;
+    let Some((message, key, payload)) = found else { return Ok(None) };
+    let sql = format!(
+        "SELECT a.ending, a.body AS entry, {BATCH} FROM audit_entries a LEFT JOIN audit_batches b \
+         ON b.connection = a.connection AND b.sequence = a.sequence \
+         WHERE a.message_id = ?1 ORDER BY a.id"
+    );
+    let audit = all(connection, &sql, [id.as_str()], |row| {
+        let sealed = row.get::<_, Option<i64>>("sequence")?.is_some();
+        let entry: Vec<u8> = row.get("entry")?;
+        Ok(AuditRecord {
+            ending: json::<Ending>("ending", &format!("\"{}\"", row.get::<_, String>("ending")?))?,
+            entry: json::<AuditEntry>("audit entry", &String::from_utf8_lossy(&entry))?,
+            batch: if sealed { Some(rows::batch(row)?) } else { None },
+        })
+    })?;
+    let events = rows::events(connection, id)?;
+    Ok(Some(MessageDetail { message, key, payload, events, audit }))
+}

@@ -1,0 +1,231 @@
+//! Claims and steps: who may work on a message, and what one step of the state machine writes.
+//!
+//! [`apply`] is the only writer of states. Row, event and audit entries of a step go into one transaction.
+
+use super::rows::{self, MESSAGE, all, first, insert_event, stored_message_id, to_json, unsigned};
+use crate::store::{Applied, Change, Claim, Error, Work};
+use rusqlite::{Connection, params};
+use shared::api::{Actor, Event, Message};
+use shared::audit;
+use shared::delivery::{self, Delivery, Ending, EventKind, Happening, Policy, Reason};
+use shared::id::MessageId;
+use shared::time::Timestamp;
+
+/// See [`crate::store::Store::claim`].
+pub fn claim(
+    connection: &Connection,
+    work: Work,
+    now: Timestamp,
+    lease_until: Timestamp,
+    limit: u32,
+) -> Result<Vec<Claim>, Error> {
+    const FREE: &str = "(m.lease_until IS NULL OR m.lease_until <= ?1)";
+    let due = match work {
+        // The head of each conversation: nothing accepted earlier is still to be sent. A message scheduled
+        // for later holds nobody up.
+        Work::Send => format!(
+            "SELECT m.position FROM messages m WHERE m.state IN ('accepted', 'retry_wait') \
+             AND m.due_at <= ?1 AND {FREE} AND NOT EXISTS (SELECT 1 FROM messages e \
+             WHERE e.connection = m.connection AND e.conversation_id = m.conversation_id \
+             AND e.state IN ('accepted', 'retry_wait', 'sending', 'unknown') \
+             AND e.position < m.position AND (e.state <> 'accepted' OR e.due_at <= ?1)) \
+             ORDER BY m.due_at, m.position LIMIT ?2"
+        ),
+        Work::Expire => format!(
+            "SELECT m.position FROM messages m WHERE m.state IN ('accepted', 'retry_wait') \
+             AND m.expires_at <= ?1 AND {FREE} ORDER BY m.expires_at LIMIT ?2"
+        ),
+        // An attempt whose claim ran out is as unknown as one that got no answer.
+        Work::Reconcile => format!(
+            "SELECT m.position FROM messages m WHERE (m.state = 'unknown' AND m.due_at <= ?1 \
+             AND {FREE}) OR (m.state = 'sending' AND m.lease_until <= ?1) \
+             ORDER BY m.position LIMIT ?2"
+        ),
+        Work::Look => format!(
+            "SELECT m.position FROM messages m WHERE m.state IN ('submitted', 'delivered') \
+             AND m.due_at <= ?1 AND {FREE} ORDER BY m.due_at LIMIT ?2"
+        ),
+    };
+    let mut positions: Vec<i64> =
+        all(connection, &due, (now.unix_ms(), limit), |row| Ok(row.get(0)?))?;
+    if work == Work::Look && !positions.is_empty() {
+        // One read of a conversation serves all its messages, so those not due yet come along.
+        let list = positions.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        let along = format!(
+            "SELECT DISTINCT m.position FROM messages d JOIN messages m \
+             ON m.connection = d.connection AND m.conversation_id = d.conversation_id \
+             AND m.state = 'submitted' WHERE d.position IN ({list}) \
+             AND m.position NOT IN ({list}) AND {FREE}"
+        );
+        let mut statement = connection.prepare(&along)?;
+        let more = statement.query_map([now.unix_ms()], |row| row.get(0))?;
+        for position in more {
+            positions.push(position?);
+        }
+    }
+    let mut claims = Vec::with_capacity(positions.len());
+    for position in positions {
+        connection
+            .prepare_cached(
+                "UPDATE messages SET epoch = epoch + 1, lease_until = ?2 WHERE position = ?1",
+            )?
+            .execute((position, lease_until.unix_ms()))?;
+        let body = if work == Work::Send { "p.bytes" } else { "NULL" };
+        let sql = format!(
+            "SELECT m.id, m.epoch, m.connection, m.conversation_id, m.delivery, s.key, \
+             {body} AS body FROM messages m JOIN submissions s ON s.id = m.submission_id \
+             JOIN payloads p ON p.id = m.payload_id WHERE m.position = ?1"
+        );
+        claims.extend(first(connection, &sql, [position], rows::claim)?);
+    }
+    Ok(claims)
+}
+
+/// See [`crate::store::Store::apply`].
+pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result<Applied, Error> {
+    let sql = format!("SELECT {MESSAGE}, m.epoch FROM messages m WHERE m.id = ?1");
+    let found = first(connection, &sql, [change.message_id.as_str()], |row| {
+        Ok((rows::message(row)?.1, unsigned(row.get("epoch")?)))
+    })?;
+    let Some((message, epoch)) = found else { return Ok(Applied::Missing) };
+    let state = message.delivery.state;
+    if change.epoch.is_some_and(|claimed| claimed != epoch) {
+        return Ok(Applied::Refused { state });
+    }
+    let happening = unless_bound_elsewhere(connection, &message, &change.happening)?;
+    let step =
+        match delivery::step(&message.delivery, &happening, &change.policy, now, change.jitter) {
+            Ok(step) => step,
+            Err(delivery::Refused { state }) => return Ok(Applied::Refused { state }),
+        };
+    let next = &step.delivery;
+    let changed = step.event.is_some();
+    connection
+        .prepare_cached(
+            "UPDATE messages SET version = version + ?2, state = ?3, verdict = ?4, due_at = ?5, \
+             platform_id = ?6, delivery = ?7, channel = coalesce(?8, channel), \
+             lease_until = CASE WHEN ?9 THEN lease_until END WHERE id = ?1",
+        )?
+        .execute(params![
+            change.message_id.as_str(),
+            i64::from(changed),
+            next.state.as_str(),
+            next.judgement().verdict.as_str(),
+            next.due_at.map(Timestamp::unix_ms),
+            next.platform_id.as_ref().map(|id| id.as_str()),
+            to_json("delivery", next)?,
+            change.channel.as_ref().map(|channel| channel.as_str()),
+            change.keep_claim,
+        ])?;
+    if let Some(kind) = step.event {
+        insert_event(connection, &change.message_id, &event(kind, change.actor, next, now))?;
+    }
+    if let Some(ending) = step.ending {
+        insert_entries(connection, &message, next, ending, now)?;
+    }
+    Ok(Applied::Done(Box::new(step.delivery)))
+}
+
+/// A platform id that another message already has says nothing about this one: its outcome is unknown.
+fn unless_bound_elsewhere(
+    connection: &Connection,
+    message: &Message,
+    happening: &Happening,
+) -> Result<Happening, Error> {
+    let Happening::Taken { platform_id, .. } = happening else { return Ok(happening.clone()) };
+    let other = first(
+        connection,
+        "SELECT id FROM messages WHERE connection = ?1 AND platform_id = ?2 AND id <> ?3",
+        (message.connection.as_str(), platform_id.as_str(), message.id.as_str()),
+        |row| Ok(row.get::<_, String>("id")?),
+    )?;
+    if let Some(other) = other {
+        tracing::error!(message.id = %message.id, other.id = %other, "the platform gave one id to two messages");
+        let text = "The platform answered with the id of another message.";
+        return Ok(Happening::Ambiguous { reason: Reason::new("id_already_bound", text) });
+    }
+    Ok(happening.clone())
+}
+
+fn insert_entries(
+    connection: &Connection,
+    message: &Message,
+    next: &Delivery,
+    ending: Ending,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let entries = audit::entries(
+        next,
+        ending,
+        message.id.as_str(),
+        &message.sender,
+        &message.recipients,
+        now,
+    );
+    for entry in entries {
+        let body = entry
+            .to_bytes()
+            .map_err(|error| Error::Corrupt { what: "audit entry", detail: error.to_string() })?;
+        connection
+            .prepare_cached(
+                "INSERT INTO audit_entries (connection, message_id, receiver, ending, created_at, \
+                 body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+                 ON CONFLICT (message_id, receiver, ending) DO NOTHING",
+            )?
+            .execute((
+                message.connection.as_str(),
+                message.id.as_str(),
+                &entry.receiver,
+                ending.as_str(),
+                now.unix_ms(),
+                body,
+            ))?;
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::recover`].
+pub fn recover(connection: &Connection, now: Timestamp) -> Result<u64, Error> {
+    connection
+        .execute("UPDATE messages SET lease_until = NULL WHERE lease_until IS NOT NULL", [])?;
+    let open: Vec<MessageId> =
+        all(connection, "SELECT id FROM messages WHERE state = 'sending'", [], |row| {
+            stored_message_id(row.get("id")?)
+        })?;
+    let reason = Reason::new("stopped", "Waybill stopped while this was being sent.");
+    for message_id in &open {
+        let change = Change {
+            message_id: message_id.clone(),
+            epoch: None,
+            happening: Happening::Ambiguous { reason: reason.clone() },
+            actor: Actor::Proxy,
+            policy: Policy::default(),
+            jitter: 0.0,
+            keep_claim: false,
+            channel: None,
+        };
+        apply(connection, &change, now)?;
+    }
+    Ok(u64::try_from(open.len()).unwrap_or(u64::MAX))
+}
+
+/// The history line of a step.
+pub fn event(kind: EventKind, actor: Actor, delivery: &Delivery, now: Timestamp) -> Event {
+    let platform_at = match kind {
+        EventKind::Submitted => delivery.platform_created_at,
+        EventKind::Delivered => delivery.platform_delivered_at,
+        EventKind::Read => delivery.platform_read_at,
+        _ => None,
+    };
+    Event {
+        seq: 0,
+        at: now,
+        kind,
+        actor,
+        state: delivery.state,
+        attempt: delivery.attempts,
+        reason: delivery.reason.clone(),
+        due_at: delivery.due_at,
+        platform_at,
+    }
+}

@@ -1,0 +1,49 @@
+//! The behaviour every store must have, run against each implementation. A new one supplies only "a fresh
+//! store" here.
+
+mod files;
+mod suite;
+
+use proxy::store::Store;
+use proxy::store::sqlite::Sqlite;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A store and the folder that ends with it.
+struct Fresh {
+    store: Arc<dyn Store>,
+    _folder: TempDir,
+}
+
+fn sqlite() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("store.sqlite")).unwrap();
+    Fresh { store: Arc::new(store), _folder: folder }
+}
+
+macro_rules! against_each_store {
+    ($($test:ident),* $(,)?) => {
+        mod with_sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::suite::$test(crate::sqlite()).await;
+            })*
+        }
+    };
+}
+
+against_each_store! {
+    a_repeat_gets_the_stored_answer_and_another_request_none,
+    one_key_at_the_same_instant_is_one_submission,
+    only_the_head_of_a_conversation_is_claimed_and_only_once,
+    a_scheduled_message_holds_nobody_up,
+    a_change_under_an_older_claim_is_refused,
+    an_open_attempt_is_unknown_after_a_crash,
+    one_platform_id_never_names_two_messages,
+    each_ending_is_audited_once_for_each_recipient,
+    batches_are_sealed_by_count_and_age_and_chained,
+    batches_are_shipped_in_order_and_a_refused_one_holds_the_rest,
+    changes_are_replayed_in_order_with_the_last_state,
+    pages_hold_everything_once,
+    what_should_have_been_sent_by_now_is_claimed_to_expire,
+}

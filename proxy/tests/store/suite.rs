@@ -1,0 +1,355 @@
+//! The suite itself. Time is an argument; nothing here waits.
+
+use crate::Fresh;
+use proxy::audit::HmacSigner;
+use proxy::store::{
+    Accepted, Applied, Change, Claim, MessageFilter, NewSubmission, SealWhen, Shipped, Signer,
+    Store, Work,
+};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use shared::api::{Actor, Shipping};
+use shared::audit::{FIRST_PREVIOUS, Link, chain_text};
+use shared::channel::Channel;
+use shared::delivery::{Delivery, Happening, PlatformStatus, Policy, Reason, Receipt, State};
+use shared::id::{ConnectionName, ConversationId, Key, MessageId, PlatformId, SubmissionId};
+use shared::payload::Payload;
+use shared::time::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_ms(1_795_341_600_000 + seconds * 1000)
+}
+
+fn connection() -> ConnectionName {
+    ConnectionName::parse("sandbox").unwrap()
+}
+
+fn conversation(number: u32) -> ConversationId {
+    ConversationId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap()
+}
+
+/// A new submission into conversation `number`; every call has other identifiers.
+fn submission(key: &str, number: u32) -> NewSubmission {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut random = [0u8; 10];
+    random[..4].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    NewSubmission {
+        owner: "local".into(),
+        key: Key::parse(key).unwrap(),
+        fingerprint: [7; 32],
+        id: SubmissionId::new(at(0), random),
+        message_id: MessageId::new(at(0), random),
+        connection: connection(),
+        conversation_id: conversation(number),
+        channel: Channel::Sms,
+        payload: Payload {
+            from: "+447700900100".into(),
+            to: vec!["+447700900141".into(), "+447700900142".into()],
+            content_type: "text/plain".into(),
+            content: "Hello".into(),
+            attachments: Vec::new(),
+        },
+        delivery: Delivery::accepted(at(0), None, None, 10_000, true),
+    }
+}
+
+async fn accept(store: &dyn Store, new: NewSubmission) -> MessageId {
+    match store.accept_submission(new).await.unwrap() {
+        Accepted::New(answer) => answer.messages[0].id.clone(),
+        other => panic!("not new: {other:?}"),
+    }
+}
+
+async fn claim(store: &dyn Store, work: Work, now: Timestamp) -> Vec<Claim> {
+    store.claim(work, now, now.plus(LEASE), 100).await.unwrap()
+}
+
+async fn step(store: &dyn Store, claim: &Claim, happening: Happening, now: Timestamp) -> Applied {
+    let change = Change {
+        message_id: claim.message_id.clone(),
+        epoch: Some(claim.epoch),
+        happening,
+        actor: Actor::Proxy,
+        policy: Policy::default(),
+        jitter: 0.0,
+        keep_claim: true,
+        channel: None,
+    };
+    store.apply(change, now).await.unwrap()
+}
+
+fn taken(id: &str) -> Happening {
+    Happening::Taken { platform_id: PlatformId::parse(id).unwrap(), receipt: Receipt::default() }
+}
+
+fn delivered() -> Happening {
+    Happening::Observed(Receipt {
+        status: Some(PlatformStatus::Delivered),
+        created_at: Some(at(1)),
+        delivered_at: Some(at(3)),
+        ..Receipt::default()
+    })
+}
+
+/// Sends and delivers what is due, each under the platform id `<prefix><n>`; returns how many.
+async fn deliver_all(store: &dyn Store, prefix: &str, now: Timestamp) -> usize {
+    let claims = claim(store, Work::Send, now).await;
+    for (index, claim) in claims.iter().enumerate() {
+        step(store, claim, Happening::AttemptStarted, now).await;
+        step(store, claim, taken(&format!("{prefix}{index}")), now).await;
+        assert!(matches!(step(store, claim, delivered(), now).await, Applied::Done(_)));
+    }
+    claims.len()
+}
+
+pub async fn a_repeat_gets_the_stored_answer_and_another_request_none(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let first = store.accept_submission(submission("k", 1)).await.unwrap();
+    let Accepted::New(answer) = first else { panic!("{first:?}") };
+    let repeat = store.accept_submission(submission("k", 1)).await.unwrap();
+    assert_eq!(repeat, Accepted::Repeated(answer));
+    let other = NewSubmission { fingerprint: [8; 32], ..submission("k", 1) };
+    assert_eq!(store.accept_submission(other).await.unwrap(), Accepted::KeyMismatch);
+    let elsewhere = NewSubmission { owner: "someone".into(), ..submission("k", 1) };
+    assert!(matches!(store.accept_submission(elsewhere).await.unwrap(), Accepted::New(_)));
+}
+
+pub async fn one_key_at_the_same_instant_is_one_submission(fresh: Fresh) {
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let store = Arc::clone(&fresh.store);
+            tokio::spawn(async move { store.accept_submission(submission("k", 1)).await.unwrap() })
+        })
+        .collect();
+    let mut new = 0;
+    let mut ids = std::collections::HashSet::new();
+    for task in tasks {
+        match task.await.unwrap() {
+            Accepted::New(answer) => {
+                new += 1;
+                ids.insert(answer.id);
+            }
+            Accepted::Repeated(answer) => {
+                ids.insert(answer.id);
+            }
+            Accepted::KeyMismatch => panic!("the same request"),
+        }
+    }
+    assert_eq!((new, ids.len()), (1, 1));
+    assert_eq!(fresh.store.count_messages().await.unwrap().total, 1);
+}
+
+pub async fn only_the_head_of_a_conversation_is_claimed_and_only_once(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let first = accept(store, submission("a1", 1)).await;
+    let second = accept(store, submission("a2", 1)).await;
+    let other = accept(store, submission("b1", 2)).await;
+    let claims = claim(store, Work::Send, at(1)).await;
+    let ids: Vec<_> = claims.iter().map(|claim| claim.message_id.clone()).collect();
+    assert_eq!(ids, [first.clone(), other]);
+    assert!(claim(store, Work::Send, at(1)).await.is_empty());
+    step(store, &claims[0], Happening::AttemptStarted, at(1)).await;
+    assert!(claim(store, Work::Send, at(2)).await.is_empty(), "one in flight in a conversation");
+    step(store, &claims[0], taken("p-1"), at(2)).await;
+    let next = claim(store, Work::Send, at(2)).await;
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].message_id, second);
+}
+
+pub async fn a_scheduled_message_holds_nobody_up(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let tomorrow = Delivery::accepted(at(0), Some(at(86_400)), None, 10_000, true);
+    accept(store, NewSubmission { delivery: tomorrow, ..submission("later", 1) }).await;
+    let now = accept(store, submission("now", 1)).await;
+    let claims = claim(store, Work::Send, at(1)).await;
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].message_id, now);
+}
+
+pub async fn a_change_under_an_older_claim_is_refused(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    accept(store, submission("k", 1)).await;
+    let old = claim(store, Work::Send, at(1)).await.remove(0);
+    // The claim runs out and another worker takes the message.
+    let new = claim(store, Work::Send, at(1).plus(LEASE)).await.remove(0);
+    let refused = step(store, &old, Happening::AttemptStarted, at(62)).await;
+    assert_eq!(refused, Applied::Refused { state: State::Accepted });
+    assert!(matches!(step(store, &new, Happening::AttemptStarted, at(62)).await, Applied::Done(_)));
+}
+
+pub async fn an_open_attempt_is_unknown_after_a_crash(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let id = accept(store, submission("k", 1)).await;
+    let sending = claim(store, Work::Send, at(1)).await.remove(0);
+    step(store, &sending, Happening::AttemptStarted, at(1)).await;
+    assert_eq!(store.recover(at(2)).await.unwrap(), 1);
+    assert_eq!(store.recover(at(2)).await.unwrap(), 0);
+    let detail = store.find_message(id).await.unwrap().unwrap();
+    assert_eq!(detail.message.delivery.state, State::Unknown);
+    assert!(claim(store, Work::Send, at(3)).await.is_empty(), "never straight to a resend");
+    let unknown = claim(store, Work::Reconcile, at(3)).await.remove(0);
+    step(store, &unknown, Happening::MayRepeat, at(3)).await;
+    store.release(unknown.message_id, unknown.epoch).await.unwrap();
+    let again = claim(store, Work::Send, at(3)).await.remove(0);
+    assert_eq!((again.key, again.body), (sending.key, sending.body));
+}
+
+pub async fn one_platform_id_never_names_two_messages(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    accept(store, submission("a", 1)).await;
+    accept(store, submission("b", 2)).await;
+    let claims = claim(store, Work::Send, at(1)).await;
+    for claim in &claims {
+        step(store, claim, Happening::AttemptStarted, at(1)).await;
+    }
+    step(store, &claims[0], taken("p-1"), at(2)).await;
+    let Applied::Done(second) = step(store, &claims[1], taken("p-1"), at(2)).await else {
+        panic!()
+    };
+    assert_eq!((second.state, second.platform_id), (State::Unknown, None));
+}
+
+pub async fn each_ending_is_audited_once_for_each_recipient(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let id = accept(store, submission("k", 1)).await;
+    deliver_all(store, "p-", at(4)).await;
+    let look = claim(store, Work::Look, at(100)).await.remove(0);
+    step(store, &look, delivered(), at(100)).await;
+    let detail = store.find_message(id).await.unwrap().unwrap();
+    let receivers: Vec<_> = detail.audit.iter().map(|one| one.entry.receiver.as_str()).collect();
+    assert_eq!(receivers, ["+447700900141", "+447700900142"]);
+    let entry = &detail.audit[0].entry;
+    assert_eq!((entry.message_id.as_str(), entry.status.as_str()), ("p-0", "delivered"));
+    assert_eq!((entry.elapsed_seconds, entry.sla_violation), (2.0, false));
+    assert!(detail.audit[0].batch.is_none());
+}
+
+fn signer() -> Arc<HmacSigner> {
+    let secret = SecretString::from("0123456789abcdef0123456789abcdef");
+    Arc::new(HmacSigner::new("k1".into(), &secret).unwrap())
+}
+
+pub async fn batches_are_sealed_by_count_and_age_and_chained(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    // Two recipients each: 30 messages are 60 entries.
+    for number in 0..30 {
+        accept(store, submission(&format!("k{number}"), number)).await;
+    }
+    assert_eq!(deliver_all(store, "p-", at(4)).await, 30);
+    let seal = |when, now| store.seal_audit_batch(connection(), signer(), when, now);
+    let first = seal(SealWhen::OldestAt(at(0)), at(5)).await.unwrap().unwrap();
+    assert_eq!((first.sequence, first.count), (1, 50));
+    assert_eq!(seal(SealWhen::OldestAt(at(3)), at(8)).await.unwrap(), None);
+    let second = seal(SealWhen::OldestAt(at(4)), at(9)).await.unwrap().unwrap();
+    assert_eq!((second.sequence, second.count), (2, 10));
+    assert_eq!(seal(SealWhen::Now, at(10)).await.unwrap(), None);
+    let exported = store.export_audit_batches(connection(), 1, 10).await.unwrap();
+    let mut previous = FIRST_PREVIOUS.to_owned();
+    for one in &exported {
+        assert_eq!(one.previous, previous);
+        assert_eq!(one.batch.signature, signer().sign(&one.body));
+        let text = chain_text(&Link {
+            stream: &one.batch.stream,
+            sequence: one.batch.sequence,
+            key_id: "k1",
+            sealed_at: one.batch.sealed_at,
+            count: usize::try_from(one.batch.count).unwrap(),
+            body_sha256: &hex::encode(Sha256::digest(&one.body)),
+            previous: &previous,
+        });
+        assert_eq!(one.batch.chain, signer().sign(text.as_bytes()));
+        previous = one.batch.chain.clone();
+    }
+}
+
+pub async fn batches_are_shipped_in_order_and_a_refused_one_holds_the_rest(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    for number in 0..2 {
+        accept(store, submission(&format!("k{number}"), number)).await;
+        deliver_all(store, &format!("p{number}-"), at(4)).await;
+        store
+            .seal_audit_batch(connection(), signer(), SealWhen::Now, at(5))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let next = |now| store.next_batch_to_ship(connection(), now);
+    assert_eq!(next(at(5)).await.unwrap().unwrap().batch.sequence, 1);
+    let later = Shipped::Later { problem: "404".into(), next_at: at(3600), stalled: true };
+    store.record_shipping(connection(), 1, later, at(6)).await.unwrap();
+    assert!(next(at(7)).await.unwrap().is_none(), "the second never overtakes the first");
+    let first = next(at(3600)).await.unwrap().unwrap();
+    assert_eq!((first.batch.shipping, first.batch.attempts), (Shipping::Stalled, 1));
+    store.record_shipping(connection(), 1, Shipped::Acknowledged, at(3601)).await.unwrap();
+    assert_eq!(next(at(3601)).await.unwrap().unwrap().batch.sequence, 2);
+    let page = store.list_audit_batches(None, 1).await.unwrap();
+    assert_eq!(page.items[0].sequence, 2);
+    let page = store.list_audit_batches(page.next_cursor, 1).await.unwrap();
+    assert_eq!((page.items[0].sequence, page.items[0].shipping), (1, Shipping::Acknowledged));
+    assert_eq!(page.next_cursor, None);
+}
+
+pub async fn changes_are_replayed_in_order_with_the_last_state(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let before = *store.last_event().borrow();
+    let first = accept(store, submission("a", 1)).await;
+    let second = accept(store, submission("b", 2)).await;
+    let seen = *store.last_event().borrow();
+    assert!(seen > before);
+    let claims = claim(store, Work::Send, at(1)).await;
+    step(store, &claims[0], Happening::AttemptStarted, at(1)).await;
+    let all = store.changes_after(before, 10).await.unwrap();
+    let ids: Vec<_> = all.iter().map(|change| change.message.id.clone()).collect();
+    assert_eq!(ids, [second, first.clone()], "the one that changed last comes last");
+    assert!(all[1].message.version > all[0].message.version);
+    let after = store.changes_after(seen, 10).await.unwrap();
+    assert_eq!(after.len(), 1);
+    assert_eq!((&after[0].message.id, after[0].message.delivery.state), (&first, State::Sending));
+}
+
+pub async fn pages_hold_everything_once(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    for number in 0..25 {
+        accept(store, submission(&format!("k{number}"), number)).await;
+    }
+    let mut filter = MessageFilter { limit: 10, ..MessageFilter::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.list_messages(filter.clone()).await.unwrap();
+        seen.extend(page.items.into_iter().map(|message| message.conversation_id));
+        let Some(cursor) = page.next_cursor else { break };
+        filter.cursor = Some(cursor);
+    }
+    let newest_first: Vec<_> = (0..25).rev().map(conversation).collect();
+    assert_eq!(seen, newest_first);
+    let odd = MessageFilter { text: Some("100%_".into()), limit: 10, ..MessageFilter::default() };
+    assert!(store.list_messages(odd).await.unwrap().items.is_empty(), "wildcards are plain text");
+    let by_state =
+        MessageFilter { states: vec![State::Failed], limit: 10, ..MessageFilter::default() };
+    assert!(store.list_messages(by_state).await.unwrap().items.is_empty());
+    let forged = MessageFilter { cursor: Some("x".into()), limit: 10, ..MessageFilter::default() };
+    assert!(store.list_messages(forged).await.is_err());
+}
+
+pub async fn what_should_have_been_sent_by_now_is_claimed_to_expire(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let until = Delivery::accepted(at(0), None, Some(at(60)), 10_000, true);
+    let id = accept(store, NewSubmission { delivery: until, ..submission("k", 1) }).await;
+    assert!(claim(store, Work::Expire, at(59)).await.is_empty());
+    let waiting = claim(store, Work::Send, at(1)).await.remove(0);
+    let reason = Reason::new("rate_limited", "too many");
+    let wait = Some(Duration::from_secs(600));
+    step(store, &waiting, Happening::NotSent { reason, wait }, at(2)).await;
+    store.release(waiting.message_id, waiting.epoch).await.unwrap();
+    let overdue = claim(store, Work::Expire, at(60)).await.remove(0);
+    step(store, &overdue, Happening::DeadlinePassed, at(60)).await;
+    let detail = store.find_message(id).await.unwrap().unwrap();
+    assert_eq!(detail.message.delivery.state, State::Expired);
+    assert_eq!(detail.message.delivery.reason.unwrap().code, "rate_limited");
+    assert_eq!(detail.audit.len(), 2);
+}

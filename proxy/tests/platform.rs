@@ -1,0 +1,377 @@
+//! How the guide dialect reads what a platform answers, over real HTTP against a scripted server: the send
+//! outcome table, the token's rules, and answers that say nothing. Rows are of the list of bad inputs.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use axum::{Json, Router};
+use proxy::platform::{Connected, Endpoint, Priority, ReadError, SendOutcome, connect_guide};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use shared::delivery::PlatformStatus;
+use shared::id::{ConversationId, Key};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Answer = Box<dyn FnOnce() -> Response + Send>;
+
+/// A platform that gives the answers it was told to, in order, and remembers what it was asked.
+#[derive(Clone, Default)]
+struct Script {
+    tokens: Arc<Mutex<VecDeque<Answer>>>,
+    calls: Arc<Mutex<VecDeque<Answer>>>,
+    token_requests: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+    requests: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+}
+
+impl Script {
+    fn answer(self, make: impl FnOnce() -> Response + Send + 'static) -> Self {
+        self.calls.lock().unwrap().push_back(Box::new(make));
+        self
+    }
+
+    fn token(self, make: impl FnOnce() -> Response + Send + 'static) -> Self {
+        self.tokens.lock().unwrap().push_back(Box::new(make));
+        self
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
+    fn token_requests(&self) -> usize {
+        self.token_requests.lock().unwrap().len()
+    }
+
+    async fn serve(&self) -> String {
+        let router = Router::new()
+            .route("/oauth/token", post(issue))
+            .route("/{*path}", any(reply))
+            .with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    async fn connect(&self) -> Connected {
+        let url = self.serve().await;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        connect_guide(Endpoint {
+            api_url: url.clone(),
+            login_url: url,
+            client_id: "client".into(),
+            client_secret: SecretString::from("s&e+c%ret"),
+            requests_per_minute: 6_000,
+        })
+        .unwrap()
+    }
+}
+
+async fn issue(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
+    script.token_requests.lock().unwrap().push((headers, body));
+    let next = script.tokens.lock().unwrap().pop_front();
+    next.map_or_else(good_token, |make| make())
+}
+
+async fn reply(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
+    script.requests.lock().unwrap().push((headers, body));
+    let next = script.calls.lock().unwrap().pop_front();
+    next.map_or_else(|| StatusCode::IM_A_TEAPOT.into_response(), |make| make())
+}
+
+fn good_token() -> Response {
+    Json(json!({"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600}))
+        .into_response()
+}
+
+fn status(code: u16, body: &'static str) -> Response {
+    (StatusCode::from_u16(code).unwrap(), body).into_response()
+}
+
+fn conversation() -> ConversationId {
+    ConversationId::parse("a1b2c3d4-e5f6-7890-abcd-ef1234567890").unwrap()
+}
+
+async fn send(connected: &Connected) -> SendOutcome {
+    let permit = connected.budget.permit(Priority::Send).await;
+    let key = Key::parse("key-1").unwrap();
+    connected.platform.send(permit, &conversation(), &key, Bytes::from_static(b"{}")).await
+}
+
+fn word(outcome: &SendOutcome) -> &'static str {
+    match outcome {
+        SendOutcome::Accepted { .. } => "accepted",
+        SendOutcome::Refused(_) => "refused",
+        SendOutcome::NotSent { .. } => "not sent",
+        SendOutcome::Ambiguous(_) => "ambiguous",
+    }
+}
+
+#[tokio::test]
+async fn every_status_has_its_outcome() {
+    let table = [
+        ("accepted", vec![200, 201, 202]),
+        ("ambiguous", vec![204, 206, 408, 409, 500, 502, 503, 504]),
+        (
+            "refused",
+            vec![
+                301, 302, 307, 308, 400, 403, 404, 405, 406, 410, 411, 413, 415, 422, 451, 501, 505,
+            ],
+        ),
+        ("not sent", vec![425, 429]),
+    ];
+    for (expected, codes) in table {
+        for code in codes {
+            let script =
+                Script::default().answer(move || status(code, r#"{"id":"m-1","status":"queued"}"#));
+            let connected = script.connect().await;
+            assert_eq!(word(&send(&connected).await), expected, "{code}");
+            assert_eq!(script.requests(), 1, "{code}: one call is one request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_503_that_asks_to_wait_was_not_sent() {
+    let script =
+        Script::default().answer(|| ([("retry-after", "7")], status(503, "")).into_response());
+    // A status set by the inner response survives the added header.
+    let outcome = send(&script.connect().await).await;
+    let SendOutcome::NotSent { wait, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(wait, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn any_known_first_status_is_a_yes() {
+    for (said, expected) in [
+        ("queued", PlatformStatus::Queued),
+        ("sent", PlatformStatus::Sent),
+        ("delivered", PlatformStatus::Delivered),
+        ("read", PlatformStatus::Read),
+    ] {
+        let script = Script::default()
+            .answer(move || Json(json!({"id": "m-1", "status": said})).into_response());
+        let outcome = send(&script.connect().await).await;
+        let SendOutcome::Accepted { receipt, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(receipt.status, Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn rows_54_and_55_a_yes_that_names_no_message_is_ambiguous() {
+    let bodies: Vec<Value> = vec![
+        json!({}),
+        json!([]),
+        json!({"id": 7}),
+        json!({"id": ""}),
+        json!({"id": "x".repeat(10_000)}),
+        json!("yes"),
+    ];
+    for body in bodies {
+        let shown = body.to_string();
+        let script = Script::default().answer(move || Json(body).into_response());
+        assert_eq!(word(&send(&script.connect().await).await), "ambiguous", "{shown:.40}");
+    }
+    let texts = ["", "<html>ok</html>", "{\"id\":\"m-1\"", "\u{feff}{}"];
+    for text in texts {
+        let script = Script::default().answer(move || status(200, text));
+        assert_eq!(word(&send(&script.connect().await).await), "ambiguous", "{text:?}");
+    }
+    let endless = futures_util::stream::repeat_with(|| {
+        Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 65_536]))
+    });
+    let script = Script::default().answer(|| Body::from_stream(endless).into_response());
+    assert_eq!(
+        word(&send(&script.connect().await).await),
+        "ambiguous",
+        "bounded, whatever it sends"
+    );
+}
+
+#[tokio::test]
+async fn row_59_an_answer_that_breaks_off_is_ambiguous_and_no_connection_is_not_sent() {
+    let script = Script::default().answer(|| {
+        let broken = futures_util::stream::iter([
+            Ok(Bytes::from_static(b"{\"id\":")),
+            Err(std::io::Error::other("reset")),
+        ]);
+        Body::from_stream(broken).into_response()
+    });
+    assert_eq!(word(&send(&script.connect().await).await), "ambiguous");
+    let connected = connect_guide(Endpoint {
+        api_url: "http://127.0.0.1:9".into(),
+        login_url: "http://127.0.0.1:9".into(),
+        client_id: "client".into(),
+        client_secret: SecretString::from("secret"),
+        requests_per_minute: 300,
+    })
+    .unwrap();
+    assert_eq!(word(&send(&connected).await), "not sent");
+}
+
+#[tokio::test]
+async fn row_60_a_redirect_is_not_followed_and_leaks_no_token() {
+    let other = Script::default();
+    let location = format!("{}/elsewhere", other.serve().await);
+    let script = Script::default()
+        .answer(|| ([("location", location)], StatusCode::TEMPORARY_REDIRECT).into_response());
+    assert_eq!(word(&send(&script.connect().await).await), "refused");
+    assert_eq!((script.requests(), other.requests()), (1, 0));
+}
+
+#[tokio::test]
+async fn the_token_is_asked_for_with_basic_and_only_the_grant_in_the_body() {
+    let script = Script::default().answer(|| status(202, r#"{"id":"m-1"}"#));
+    send(&script.connect().await).await;
+    let asked = script.token_requests.lock().unwrap();
+    assert_eq!(asked[0].0["authorization"], "Basic Y2xpZW50OnMmZStjJXJldA==");
+    assert_eq!(asked[0].1, "grant_type=client_credentials");
+    let sent = script.requests.lock().unwrap();
+    assert_eq!(sent[0].0["authorization"], "Bearer t0ken");
+    assert_eq!(sent[0].0["x-genesys-client-id"], "key-1");
+}
+
+#[tokio::test]
+async fn row_66_a_401_refreshes_once_and_replays_once() {
+    let script =
+        Script::default().answer(|| status(401, "")).answer(|| status(202, r#"{"id":"m-1"}"#));
+    assert_eq!(word(&send(&script.connect().await).await), "accepted");
+    assert_eq!((script.requests(), script.token_requests()), (2, 2));
+    let script = Script::default().answer(|| status(401, "")).answer(|| status(401, ""));
+    assert_eq!(word(&send(&script.connect().await).await), "not sent");
+    assert_eq!((script.requests(), script.token_requests()), (2, 2));
+}
+
+#[tokio::test]
+async fn row_67_all_who_wait_share_one_token_request() {
+    let mut script = Script::default();
+    for _ in 0..20 {
+        script = script.answer(|| status(202, r#"{"id":"m-1"}"#));
+    }
+    let connected = Arc::new(script.connect().await);
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let connected = Arc::clone(&connected);
+            tokio::spawn(async move { word(&send(&connected).await) })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "accepted");
+    }
+    assert_eq!(script.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn row_64_refused_credentials_are_not_tried_again_at_once() {
+    let refusal =
+        || (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_client"}))).into_response();
+    let script = Script::default().token(refusal);
+    let connected = script.connect().await;
+    for _ in 0..10 {
+        assert_eq!(word(&send(&connected).await), "not sent");
+    }
+    assert_eq!((script.token_requests(), script.requests()), (1, 0));
+    assert!(connected.token.problem().unwrap().contains("invalid_client"));
+}
+
+#[tokio::test]
+async fn row_65_odd_token_answers_are_a_failure_or_a_bounded_lifetime() {
+    for odd in [
+        json!({}),
+        json!({"access_token": ""}),
+        json!([]),
+        json!({"access_token": "a", "token_type": "mac"}),
+    ] {
+        let script = Script::default().token(move || Json(odd).into_response());
+        assert_eq!(word(&send(&script.connect().await).await), "not sent");
+    }
+    for lifetime in [json!(null), json!(0), json!(-5), json!("3600"), json!(1e12)] {
+        let script = Script::default()
+            .token(move || {
+                Json(json!({"access_token": "a", "expires_in": lifetime})).into_response()
+            })
+            .answer(|| status(202, r#"{"id":"m-1"}"#))
+            .answer(|| status(202, r#"{"id":"m-2"}"#));
+        let connected = script.connect().await;
+        assert_eq!(word(&send(&connected).await), "accepted");
+        assert_eq!(word(&send(&connected).await), "accepted");
+        assert_eq!(script.token_requests(), 1, "at least 60 s, less 30 s");
+    }
+}
+
+#[tokio::test]
+async fn row_56_a_429_pauses_every_call_and_tells_the_wait() {
+    let script = Script::default().answer(|| {
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "2"), ("retry-after", "3")])
+            .into_response()
+    });
+    let connected = script.connect().await;
+    assert!(matches!(send(&connected).await, SendOutcome::NotSent { wait: Some(_), .. }));
+    assert!(connected.budget.usage().paused_for.is_some());
+}
+
+#[tokio::test]
+async fn row_57_limits_are_learned_and_nonsense_is_ignored() {
+    let read = |headers: [(&'static str, &'static str); 3]| async move {
+        let body = r#"{"channelType":"sms"}"#;
+        let script = Script::default().answer(move || (headers, status(200, body)).into_response());
+        let connected = script.connect().await;
+        let permit = connected.budget.permit(Priority::Look).await;
+        connected.platform.read_conversation(permit, &conversation()).await.unwrap();
+        connected.budget.usage().allowed_per_minute
+    };
+    let names = ["inin-ratelimit-allowed", "inin-ratelimit-count", "inin-ratelimit-reset"];
+    assert_eq!(read([(names[0], "180"), (names[1], "1"), (names[2], "61")]).await, 171);
+    assert_eq!(read([(names[0], "many"), (names[1], "1"), (names[2], "x")]).await, 5_700);
+    assert_eq!(read([(names[0], "0"), (names[1], "1"), (names[2], "86400")]).await, 5_700);
+}
+
+#[tokio::test]
+async fn a_conversation_is_read_tolerantly_and_an_end_is_never_overlooked() {
+    let body = json!({
+        "id": "x", "channelType": "SMS", "surprise": [1, 2], "endTime": "some day",
+        "participants": [{"id": "p", "role": "agent", "from": {"id": "+447700900100"}}, {"id": "q"}],
+        "messages": [
+            {"id": "m-1", "status": "delivery-success", "createdTimestamp": "2026-11-22T10:00:00Z",
+             "statusTimestamps": {"delivered": "2026-11-22T10:00:02.5Z", "sent": 7}},
+            {"id": "m-2", "status": "delivery-failed", "errorInfo": {"code": "c", "message": "Number not in service"}},
+            {"id": "m-3", "status": "removed"},
+            {"status": "sent"},
+        ],
+    });
+    let script = Script::default().answer(move || Json(body).into_response());
+    let connected = script.connect().await;
+    let permit = connected.budget.permit(Priority::Look).await;
+    let snapshot = connected.platform.read_conversation(permit, &conversation()).await.unwrap();
+    assert!(snapshot.conversation.ended_at.is_some());
+    assert_eq!(snapshot.conversation.senders(), ["+447700900100"]);
+    assert_eq!(snapshot.receipts.len(), 3);
+    let of = |id: &str| &snapshot.receipts[&shared::id::PlatformId::parse(id).unwrap()];
+    assert_eq!(of("m-1").status, Some(PlatformStatus::Delivered));
+    assert_eq!(of("m-1").delivered_at.unwrap().to_string(), "2026-11-22T10:00:02.500Z");
+    assert_eq!(of("m-2").failure.as_ref().unwrap().text, "Number not in service");
+    assert_eq!((of("m-3").status, &of("m-3").failure), (None, &None));
+}
+
+#[tokio::test]
+async fn a_missing_conversation_and_a_forbidden_one_are_told_apart() {
+    let script = Script::default()
+        .answer(|| status(404, ""))
+        .answer(|| status(403, ""))
+        .answer(|| status(500, ""));
+    let connected = script.connect().await;
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        let permit = connected.budget.permit(Priority::Send).await;
+        found
+            .push(connected.platform.read_conversation(permit, &conversation()).await.unwrap_err());
+    }
+    assert!(matches!(
+        found[..],
+        [ReadError::NotFound, ReadError::Forbidden(_), ReadError::Unavailable(_)]
+    ));
+}

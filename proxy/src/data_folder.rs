@@ -159,7 +159,11 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(path)?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(io::Error::other("others can open it; run chmod 700 on it"));
+            // An empty folder holds nothing that others could have read or planted.
+            if std::fs::read_dir(path)?.next().is_some() {
+                return Err(io::Error::other("others can open it; run chmod 700 on it"));
+            }
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
         }
     }
     Ok(())

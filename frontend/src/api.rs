@@ -133,10 +133,8 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(self, url: String) -> Result<T, Problem> {
-        let request = self
-            .authorized(Request::get(&url))
-            .build()
-            .map_err(|error| unreachable(&error))?;
+        let request =
+            self.authorized(Request::get(&url)).build().map_err(|error| unreachable(&error))?;
         read(self.send(request).await?).await
     }
 

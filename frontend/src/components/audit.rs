@@ -25,10 +25,16 @@ fn sentence(batch: Option<&AuditBatch>) -> String {
         (Shipping::Kept, _) => "Sealed and kept: no sink is configured".into(),
         (Shipping::Waiting, _) if batch.attempts == 0 => "Sealed, waiting for the sink".into(),
         (Shipping::Waiting, _) => {
-            format!("Sealed, waiting for the sink after {}", words::counted(batch.attempts.into(), "try", "tries"))
+            format!(
+                "Sealed, waiting for the sink after {}",
+                words::counted(batch.attempts.into(), "try", "tries")
+            )
         }
         (Shipping::Stalled, _) => {
-            format!("The sink refuses it: {}", batch.problem.as_deref().unwrap_or("no reason given"))
+            format!(
+                "The sink refuses it: {}",
+                batch.problem.as_deref().unwrap_or("no reason given")
+            )
         }
         (Shipping::Acknowledged, Some(at)) => format!("Acknowledged {}", words::clock_seconds(at)),
         (Shipping::Acknowledged, None) => "Acknowledged".into(),

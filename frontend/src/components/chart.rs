@@ -212,11 +212,7 @@ fn position(bins: &[HistogramBin], seconds: f64) -> f64 {
 }
 
 fn edge(seconds: f64) -> String {
-    if seconds >= 60.0 {
-        words::seconds(seconds)
-    } else {
-        format!("{seconds}")
-    }
+    if seconds >= 60.0 { words::seconds(seconds) } else { format!("{seconds}") }
 }
 
 /// Messages by time to delivery, with the limit; those that never arrived stand at the end.
@@ -373,7 +369,8 @@ mod tests {
 
     #[test]
     fn scales_are_round_and_hold_the_most() {
-        for (most, scale) in [(0, 1), (1, 1), (3, 5), (6, 10), (11, 20), (231, 500), (1_861, 2_000)] {
+        for (most, scale) in [(0, 1), (1, 1), (3, 5), (6, 10), (11, 20), (231, 500), (1_861, 2_000)]
+        {
             assert_eq!(nice(most), scale);
         }
     }
@@ -382,7 +379,9 @@ mod tests {
     fn a_time_is_placed_within_its_bin() {
         let bin = |from_seconds, to_seconds| HistogramBin { from_seconds, to_seconds, count: 0 };
         let bins = [bin(0.0, Some(1.0)), bin(1.0, Some(5.0)), bin(5.0, None)];
-        for (seconds, at) in [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (3.0, 1.5), (5.0, 2.0), (90.0, 2.0)] {
+        for (seconds, at) in
+            [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (3.0, 1.5), (5.0, 2.0), (90.0, 2.0)]
+        {
             assert!((position(&bins, seconds) - at).abs() < 1e-9, "{seconds}");
         }
     }

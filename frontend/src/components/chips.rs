@@ -126,7 +126,10 @@ mod tests {
 
     #[test]
     fn lists_are_split_where_people_and_spreadsheets_do() {
-        assert_eq!(split_list(" a@x , b@x;c@x\r\nd@x\t e@x ,,"), ["a@x", "b@x", "c@x", "d@x", "e@x"]);
+        assert_eq!(
+            split_list(" a@x , b@x;c@x\r\nd@x\t e@x ,,"),
+            ["a@x", "b@x", "c@x", "d@x", "e@x"]
+        );
         assert!(split_list(" , ").is_empty());
     }
 }

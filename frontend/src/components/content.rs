@@ -15,8 +15,8 @@ pub fn Content(
     /// Where.
     channel: Channel,
 ) -> impl IntoView {
-    let source = (payload.content_type == TEXT_HTML)
-        .then(|| payload.text().unwrap_or_default().to_owned());
+    let source =
+        (payload.content_type == TEXT_HTML).then(|| payload.text().unwrap_or_default().to_owned());
     let json = serde_json::to_string_pretty(&payload).unwrap_or_default();
     let size = words::bytes(payload.to_bytes().len());
     let kind = payload.content_type.clone();

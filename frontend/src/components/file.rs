@@ -140,6 +140,9 @@ mod tests {
 
     #[test]
     fn sizes_are_known_without_decoding() {
-        assert_eq!([decoded_len(""), decoded_len("QQ=="), decoded_len("QUI="), decoded_len("QUJD")], [0, 1, 2, 3]);
+        assert_eq!(
+            [decoded_len(""), decoded_len("QQ=="), decoded_len("QUI="), decoded_len("QUJD")],
+            [0, 1, 2, 3]
+        );
     }
 }

@@ -64,8 +64,8 @@ pub fn Summary(
     go: Callback<Finding>,
 ) -> impl IntoView {
     let of = move |severity| {
-        let count = findings
-            .with(|all| all.iter().filter(|finding| finding.severity == severity).count());
+        let count =
+            findings.with(|all| all.iter().filter(|finding| finding.severity == severity).count());
         u64::try_from(count).unwrap_or(u64::MAX)
     };
     let title = move || {

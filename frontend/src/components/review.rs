@@ -2,7 +2,7 @@
 
 use crate::components::file::about;
 use crate::components::finding::FindingNote;
-use crate::components::icon::{Glyph, Icon};
+use crate::components::icon::Icon;
 use crate::components::row::channel_glyph;
 use crate::words;
 use leptos::prelude::*;

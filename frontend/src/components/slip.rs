@@ -2,9 +2,9 @@
 //! the identifiers that prove it.
 
 use crate::components::copy::Copy;
+use crate::components::state_word;
 use crate::components::time::Time;
 use crate::components::verdict::VerdictWord;
-use crate::components::state_word;
 use crate::words;
 use leptos::prelude::*;
 use shared::api::MessageDetail;
@@ -69,12 +69,14 @@ fn stops(delivery: &Delivery) -> Vec<Stop> {
 
 /// How long each leg took; an interval is only ever taken on one clock.
 fn legs(mut stops: Vec<Stop>, delivery: &Delivery) -> Vec<Stop> {
-    let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
-        Some(words::span(to?.ms_since(from?)))
-    };
+    let between =
+        |from: Option<Timestamp>, to: Option<Timestamp>| Some(words::span(to?.ms_since(from?)));
     let took = [
         between(Some(delivery.accepted_at), delivery.submitted_at),
-        delivery.judgement().elapsed_ms.map(|ms| words::span(i64::try_from(ms).unwrap_or(i64::MAX))),
+        delivery
+            .judgement()
+            .elapsed_ms
+            .map(|ms| words::span(i64::try_from(ms).unwrap_or(i64::MAX))),
         between(delivery.platform_delivered_at, delivery.platform_read_at),
     ];
     for (stop, leg) in stops.iter_mut().zip(took) {

@@ -22,7 +22,8 @@ fn is_current(place: Place) -> impl Fn() -> Option<&'static str> + Copy + Send +
     move || {
         let is_here = place.with_value(|place| match place {
             Place::Messages(filter) => {
-                place.holds(&path.read()) && query.with(|query| Filter::from_query(query) == *filter)
+                place.holds(&path.read())
+                    && query.with(|query| Filter::from_query(query) == *filter)
             }
             place => place.holds(&path.read()),
         });

@@ -15,7 +15,10 @@ const SECOND_KEY_MS: i64 = 1500;
 /// True when a single key press is not meant for anything else on the page.
 pub fn is_free(event: &KeyboardEvent) -> bool {
     let is_modified = event.ctrl_key() || event.meta_key() || event.alt_key();
-    !is_modified && !event.default_prevented() && !browser::is_typing() && !browser::is_dialog_open()
+    !is_modified
+        && !event.default_prevented()
+        && !browser::is_typing()
+        && !browser::is_dialog_open()
 }
 
 /// Listens as long as the frame is there.
@@ -26,9 +29,8 @@ pub fn listen(is_help_open: RwSignal<bool>) {
         if !is_free(&event) {
             return;
         }
-        let is_second = go_at
-            .get_value()
-            .is_some_and(|at| browser::now().ms_since(at) < SECOND_KEY_MS);
+        let is_second =
+            go_at.get_value().is_some_and(|at| browser::now().ms_since(at) < SECOND_KEY_MS);
         go_at.set_value(None);
         let place = match (is_second, event.key().as_str()) {
             (false, "g") => {

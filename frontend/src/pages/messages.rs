@@ -66,9 +66,8 @@ pub fn MessagesPage() -> impl IntoView {
             return;
         }
         let arrivals = std::mem::take(&mut *messages.arrivals.write());
-        let is_at_top = top
-            .get_untracked()
-            .is_none_or(|top| top.get_bounding_client_rect().top() >= 0.0);
+        let is_at_top =
+            top.get_untracked().is_none_or(|top| top.get_bounding_client_rect().top() >= 0.0);
         list.arrive(&arrivals, is_at_top);
     });
     listen(list, filter, open_id);
@@ -417,11 +416,8 @@ fn Rows(list: List, filter: Memo<Filter>, open_id: Memo<Option<MessageId>>) -> i
     let measure = move || {
         let Some(body) = body.get_untracked() else { return };
         let top = -body.get_bounding_client_rect().top();
-        let height = window()
-            .inner_height()
-            .ok()
-            .and_then(|height| height.as_f64())
-            .unwrap_or(1_000.0);
+        let height =
+            window().inner_height().ok().and_then(|height| height.as_f64()).unwrap_or(1_000.0);
         // Steps, so that not every pixel of scrolling draws anew.
         let from = ((top - MARGIN_PX) / 200.0).floor() * 200.0;
         let next = (from, from + height + 2.0 * MARGIN_PX + 200.0);
@@ -460,9 +456,8 @@ fn Rows(list: List, filter: Memo<Filter>, open_id: Memo<Option<MessageId>>) -> i
         Line::Message(id) => {
             let Some(message) = messages.row(&id) else { return ().into_any() };
             let place = StoredValue::new(id.clone());
-            let href = move || {
-                place.with_value(|id| Place::Message(id.clone(), filter.get()).href())
-            };
+            let href =
+                move || place.with_value(|id| Place::Message(id.clone(), filter.get()).href());
             let navigate = navigate.clone();
             view! {
                 <MessageRow
@@ -542,7 +537,8 @@ fn window_event_listener_untyped_capture(
 #[component]
 fn ListFoot(list: List, filter: Memo<Filter>) -> impl IntoView {
     let is_empty = move || list.ids.read().is_empty();
-    move || match list.phase.get() {
+    move || {
+        match list.phase.get() {
         Phase::Loading => view! {
             <div class="bones" role="status" aria-label="Loading messages">
                 {(0..6)
@@ -596,6 +592,7 @@ fn ListFoot(list: List, filter: Memo<Filter>) -> impl IntoView {
         }
         .into_any(),
         Phase::Ready => ().into_any(),
+    }
     }
 }
 

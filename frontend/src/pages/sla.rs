@@ -3,9 +3,7 @@
 
 use crate::api::Client;
 use crate::browser;
-use crate::components::chart::{
-    ChartPanel, Histogram, Legend, Mark, VerdictBars, count_of, total,
-};
+use crate::components::chart::{ChartPanel, Histogram, Legend, Mark, VerdictBars, count_of, total};
 use crate::components::figure::Figure;
 use crate::components::icon::{Glyph, Icon};
 use crate::components::nothing::{Nothing, Trouble};
@@ -197,9 +195,9 @@ fn Head(outlook: Memo<Outlook>, known: Memo<Option<Reports>>) -> impl IntoView {
 fn Report(outlook: Memo<Outlook>, known: Memo<Option<Reports>>) -> impl IntoView {
     let is_empty = Memo::new(move |_| {
         known.with(|known| {
-            known.as_ref().is_none_or(|known| {
-                total(&known.own.verdicts) == 0 && known.own.cancelled == 0
-            })
+            known
+                .as_ref()
+                .is_none_or(|known| total(&known.own.verdicts) == 0 && known.own.cancelled == 0)
         })
     });
     move || {
@@ -257,17 +255,24 @@ fn Figures(known: Memo<Option<Reports>>) -> impl IntoView {
     let percentile = move |name: &'static str, read: fn(&Latency) -> Option<f64>| {
         let value = move || {
             known.with(|known| {
-                known.as_ref().map(|known| percentile_word(name, known.shown(), read)).unwrap_or_default()
+                known
+                    .as_ref()
+                    .map(|known| percentile_word(name, known.shown(), read))
+                    .unwrap_or_default()
             })
         };
         let note = move || {
             known.with(|known| {
-                known.as_ref().map(|known| percentile_note(name, known.shown(), read)).unwrap_or_default()
+                known
+                    .as_ref()
+                    .map(|known| percentile_note(name, known.shown(), read))
+                    .unwrap_or_default()
             })
         };
         let tone = move || {
             known.with(|known| {
-                let is_time = known.as_ref().is_some_and(|known| read(&known.shown().latency).is_some());
+                let is_time =
+                    known.as_ref().is_some_and(|known| read(&known.shown().latency).is_some());
                 if is_time { "" } else { "value-word" }
             })
         };
@@ -467,15 +472,18 @@ fn WhatIf(outlook: Memo<Outlook>, known: Memo<Option<Reports>>) -> impl IntoView
 #[component]
 fn OverTime(report: SlaReport, period: Period) -> impl IntoView {
     let is_by_day = matches!(period, Period::Week | Period::Month);
-    let label = move |at: Timestamp| if is_by_day { words::day_short(at) } else { words::clock(at) };
+    let label =
+        move |at: Timestamp| if is_by_day { words::day_short(at) } else { words::clock(at) };
     let every = report.buckets.len() / 8 + 1;
     let labels: Vec<String> = report
         .buckets
         .iter()
         .enumerate()
-        .map(|(index, bucket)| {
-            if index % every == every / 2 { label(bucket.start) } else { String::new() }
-        })
+        .map(
+            |(index, bucket)| {
+                if index % every == every / 2 { label(bucket.start) } else { String::new() }
+            },
+        )
         .collect();
     let said = said_over_time(&report, label);
     let verdicts = report.verdicts;
@@ -541,7 +549,10 @@ fn said_over_time(report: &SlaReport, label: impl Fn(Timestamp) -> String) -> St
     let all = total(&report.verdicts);
     let mut said = words::counted(all, "message", "messages");
     if report.cancelled > 0 {
-        said.push_str(&format!(", and {} cancelled, which are in none of the four", report.cancelled));
+        said.push_str(&format!(
+            ", and {} cancelled, which are in none of the four",
+            report.cancelled
+        ));
     }
     said.push('.');
     let worst = report.buckets.iter().max_by_key(|bucket| bucket.verdicts.breached);

@@ -103,8 +103,7 @@ impl Detail {
                 let is_older = self.message.with_untracked(|known| {
                     known.ready().is_some_and(|known| known.message.version > new.message.version)
                 });
-                let is_same =
-                    self.message.with_untracked(|known| known.ready() == Some(&new));
+                let is_same = self.message.with_untracked(|known| known.ready() == Some(&new));
                 if !is_older && !is_same {
                     self.message.set(Loaded::Ready(new));
                 }
@@ -120,18 +119,16 @@ impl Detail {
     fn follow(self) {
         let Some(id) = self.id.get_untracked() else { return };
         let heard = self.messages.row(&id).map(|row| row.with_untracked(|row| row.version));
-        let shown = self
-            .message
-            .with_untracked(|known| known.ready().map(|known| known.message.version));
+        let shown =
+            self.message.with_untracked(|known| known.ready().map(|known| known.message.version));
         if shown.is_some() && heard > shown {
             self.fetch();
         }
     }
 
     fn poll(self) {
-        let is_waiting = self.message.with_untracked(|known| {
-            known.ready().is_some_and(|known| is_audit_under_way(known))
-        });
+        let is_waiting =
+            self.message.with_untracked(|known| known.ready().is_some_and(is_audit_under_way));
         if is_waiting && browser::is_visible() {
             self.fetch();
         }
@@ -140,10 +137,8 @@ impl Detail {
 
 /// True while an ending of the message is not yet where audit entries end up.
 fn is_audit_under_way(detail: &MessageDetail) -> bool {
-    let is_over = !matches!(
-        detail.message.delivery.state.group(),
-        Group::InFlight | Group::NeedsDecision
-    );
+    let is_over =
+        !matches!(detail.message.delivery.state.group(), Group::InFlight | Group::NeedsDecision);
     let is_open = |shipping: Option<Shipping>| {
         matches!(shipping, None | Some(Shipping::Waiting | Shipping::Stalled))
     };

@@ -83,12 +83,8 @@ impl Draft {
     }
 
     fn without_large_files(&self) -> Self {
-        let chars: usize = self
-            .attachments
-            .iter()
-            .filter_map(|file| file.content.as_ref())
-            .map(String::len)
-            .sum();
+        let chars: usize =
+            self.attachments.iter().filter_map(|file| file.content.as_ref()).map(String::len).sum();
         let mut kept = self.clone();
         if chars > FILES_CHARS_MAX {
             let (left, files) =
@@ -109,8 +105,10 @@ mod tests {
 
     fn draft(content: String) -> Draft {
         let key = Key::parse("k-1").unwrap();
-        let file = Attachment { filename: "a.pdf".into(), content: Some(content), ..Default::default() };
-        let link = Attachment { filename: "b.pdf".into(), url: Some("u".into()), ..Default::default() };
+        let file =
+            Attachment { filename: "a.pdf".into(), content: Some(content), ..Default::default() };
+        let link =
+            Attachment { filename: "b.pdf".into(), url: Some("u".into()), ..Default::default() };
         let mut draft: Draft = serde_json::from_value(serde_json::json!({
             "key": key, "connection": null, "conversation": "", "filled_for": "", "sender": "",
             "recipients": [], "content_type": "text/plain", "content": "", "attachments": [],

@@ -21,14 +21,6 @@ impl<T> Loaded<T> {
             _ => None,
         }
     }
-
-    /// The problem, if there is one.
-    pub fn problem(&self) -> Option<&Problem> {
-        match self {
-            Loaded::Failed(problem) => Some(problem),
-            _ => None,
-        }
-    }
 }
 
 impl<T> From<Result<T, Problem>> for Loaded<T> {

@@ -67,10 +67,7 @@ impl Outlook {
     pub fn from_query(query: &ParamsMap) -> Self {
         let period = query.get("period").unwrap_or_default();
         Self {
-            period: Period::ALL
-                .into_iter()
-                .find(|one| one.as_str() == period)
-                .unwrap_or_default(),
+            period: Period::ALL.into_iter().find(|one| one.as_str() == period).unwrap_or_default(),
             what_if: query
                 .get("threshold")
                 .and_then(|text| text.parse().ok())

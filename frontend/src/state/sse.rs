@@ -75,8 +75,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    const STREAM: &str =
-        ": hi\n\nevent: hello\ndata: {\"seq\":7}\n\nid: 8\nevent: message\ndata: {\"a\":\ndata: \"é\"}\n\n";
+    const STREAM: &str = ": hi\n\nevent: hello\ndata: {\"seq\":7}\n\nid: 8\nevent: message\ndata: {\"a\":\ndata: \"é\"}\n\n";
 
     fn expected() -> Vec<Frame> {
         vec![
@@ -89,8 +88,7 @@ mod tests {
     fn reads_frames_in_one_piece_and_byte_by_byte() {
         assert_eq!(Reader::default().feed(STREAM.as_bytes()), expected());
         let mut reader = Reader::default();
-        let frames: Vec<Frame> =
-            STREAM.bytes().flat_map(|byte| reader.feed(&[byte])).collect();
+        let frames: Vec<Frame> = STREAM.bytes().flat_map(|byte| reader.feed(&[byte])).collect();
         assert_eq!(frames, expected());
     }
 

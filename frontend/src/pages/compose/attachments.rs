@@ -28,9 +28,8 @@ pub fn Attachments() -> impl IntoView {
     let left_out = move || desk.draft.with(|draft| draft.left_out.join(", "));
     let is_over = RwSignal::new(false);
     let refused = RwSignal::new(None::<String>);
-    let standing = Signal::derive(move || {
-        desk.standing(&[Field::Attachments], !files.read().is_empty())
-    });
+    let standing =
+        Signal::derive(move || desk.standing(&[Field::Attachments], !files.read().is_empty()));
     let faulty = move |index: usize| {
         let prefix = format!("/attachments/{index}/");
         desk.findings(Field::Attachments)
@@ -207,7 +206,8 @@ fn take(desk: Desk, refused: RwSignal<Option<String>>, files: Option<FileList>) 
                 continue;
             }
             if desk.draft.with_untracked(|draft| draft.attachments.len()) >= ATTACHMENTS_MAX {
-                refused.set(Some(format!("A message takes at most {ATTACHMENTS_MAX} attachments.")));
+                refused
+                    .set(Some(format!("A message takes at most {ATTACHMENTS_MAX} attachments.")));
                 return;
             }
             let Ok(buffer) = JsFuture::from(file.array_buffer()).await else {

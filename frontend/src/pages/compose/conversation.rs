@@ -68,9 +68,8 @@ fn ConnectionChoice() -> impl IntoView {
     });
     let problem = move || {
         let chosen = desk.connection();
-        connections.with(|all| {
-            all.iter().find(|one| Some(&one.name) == chosen.as_ref())?.problem.clone()
-        })
+        connections
+            .with(|all| all.iter().find(|one| Some(&one.name) == chosen.as_ref())?.problem.clone())
     };
     view! {
         <Show when=move || connections.read().get(1).is_some()>
@@ -249,7 +248,8 @@ fn Sender() -> impl IntoView {
         let senders = senders.get().unwrap_or_default();
         let is_listed = senders.contains(&chosen);
         let placeholder = (!is_listed).then(|| {
-            let text = if chosen.is_empty() { "Choose who sends it".to_owned() } else { chosen.clone() };
+            let text =
+                if chosen.is_empty() { "Choose who sends it".to_owned() } else { chosen.clone() };
             view! {
                 <option value=chosen.clone() selected=true disabled=true>
                     {text}

@@ -86,7 +86,8 @@ impl Desk {
             draft.with(|draft| assess(draft, known, browser::now()))
         });
         let was_posted = draft.with_untracked(|draft| draft.was_posted);
-        let sending = if was_posted { Sending::Unconfirmed(left_unanswered()) } else { Sending::Idle };
+        let sending =
+            if was_posted { Sending::Unconfirmed(left_unanswered()) } else { Sending::Idle };
         let desk = Self {
             draft,
             conversation,
@@ -281,9 +282,8 @@ impl Desk {
 
     /// Takes what was read, and fills in who would send it to whom when the conversation is a new one.
     fn take_conversation(self, conversation: Conversation) {
-        let is_new = self
-            .draft
-            .with_untracked(|draft| draft.filled_for != conversation.id.as_str());
+        let is_new =
+            self.draft.with_untracked(|draft| draft.filled_for != conversation.id.as_str());
         if is_new {
             let sender = conversation.senders().first().copied().unwrap_or_default().to_owned();
             let customers = conversation.customers().into_iter().map(str::to_owned).collect();

@@ -70,15 +70,23 @@ fn plain_text(html: &str) -> String {
         let tag = rest[start + 1..start + end].to_ascii_lowercase();
         let name: String =
             tag.chars().take_while(|one| one.is_ascii_alphanumeric() || *one == '/').collect();
-        if matches!(name.as_str(), "/p" | "/div" | "/li" | "/tr" | "br" | "br/" | "/h1" | "/h2" | "/h3") {
+        if matches!(
+            name.as_str(),
+            "/p" | "/div" | "/li" | "/tr" | "br" | "br/" | "/h1" | "/h2" | "/h3"
+        ) {
             text.push('\n');
         }
         rest = &rest[start + end + 1..];
     }
     text.push_str(rest);
-    for (entity, character) in
-        [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
-    {
+    for (entity, character) in [
+        ("&nbsp;", " "),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
         text = text.replace(entity, character);
     }
     text.trim().to_owned()
@@ -103,8 +111,10 @@ fn sms_text(text: &str) -> String {
 
 /// A phone number without the signs people write for the eye.
 fn phone(text: &str) -> Option<String> {
-    let bare: String =
-        text.chars().filter(|one| !matches!(one, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}')).collect();
+    let bare: String = text
+        .chars()
+        .filter(|one| !matches!(one, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}'))
+        .collect();
     let bare = match bare.strip_prefix("00") {
         Some(rest) => format!("+{rest}"),
         None => bare,

@@ -164,9 +164,8 @@ fn pretty(value: &impl serde::Serialize) -> String {
 #[component]
 fn SendBar(go: Callback<()>) -> impl IntoView {
     let desk = expect_context::<Desk>();
-    let messages = move || {
-        desk.assessment.with(|all| u64::try_from(all.plan.messages.len()).unwrap_or(0))
-    };
+    let messages =
+        move || desk.assessment.with(|all| u64::try_from(all.plan.messages.len()).unwrap_or(0));
     let review = move || format!("Review {}", words::counted(messages(), "message", "messages"));
     let send = move || format!("Send {}", words::counted(messages(), "message", "messages"));
     let shown_errors = move || desk.shown_errors();

@@ -23,7 +23,8 @@ pub fn Recipients() -> impl IntoView {
             .collect::<Vec<usize>>()
     };
     let placeholder = move || {
-        let form = desk.known().and_then(|known| known.channel.rules()).map(|rules| rules.address_form);
+        let form =
+            desk.known().and_then(|known| known.channel.rules()).map(|rules| rules.address_form);
         match form {
             Some(AddressForm::Phone) => "Number such as +447700900141",
             Some(AddressForm::Email) => "Address such as customer@example.com",
@@ -32,7 +33,9 @@ pub fn Recipients() -> impl IntoView {
     };
     let aside = move || match items.read().len() {
         0 => String::new(),
-        count => words::counted(u64::try_from(count).unwrap_or(u64::MAX), "recipient", "recipients"),
+        count => {
+            words::counted(u64::try_from(count).unwrap_or(u64::MAX), "recipient", "recipients")
+        }
     };
     view! {
         <Leg title="Recipients" id="leg-recipients" standing aside=Signal::derive(aside)>

@@ -104,7 +104,8 @@ pub fn Outcome() -> impl IntoView {
         desk.sending.set(Sending::Idle);
         desk.review();
     };
-    move || match desk.sending.get() {
+    move || {
+        match desk.sending.get() {
         Sending::Idle | Sending::UnderWay => ().into_any(),
         Sending::Unconfirmed(problem) => view! {
             <div class="banner banner-warn" role="alert" id="outcome" tabindex="-1" data-testid="send-unconfirmed">
@@ -173,5 +174,6 @@ pub fn Outcome() -> impl IntoView {
             </div>
         }
         .into_any(),
+    }
     }
 }

@@ -1,7 +1,7 @@
 //! Logs: structured, to stderr, with identifiers and without secrets, bodies or addresses.
 
 use crate::config::LogConfig;
-use std::io;
+use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. A second call changes nothing.

@@ -284,6 +284,7 @@ pub struct Page<T> {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct MessageQuery {
     /// Text in sender, recipient or first line, case aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use shared::id::ConnectionName;
 
 /// Which batches a list shows.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct BatchQuery {
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -38,6 +39,7 @@ pub async fn list_batches(
 
 /// Which part of a stream is exported.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ExportQuery {
     /// The connection whose stream it is; the first one unless given.
     #[param(value_type = Option<String>)]

@@ -29,6 +29,7 @@ const EDGES_MS: [u64; 16] = [
 
 /// What the report is over.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SlaQuery {
     /// Start, included; 24 h before `to` unless given.
     from: Option<Timestamp>,

@@ -6,10 +6,16 @@ use crate::words;
 use leptos::prelude::*;
 use shared::conversation::{Conversation, Participant, ROLE_AGENT};
 
+/// The first year of the epoch.
+const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
+
 /// The card.
 #[component]
 pub fn ContextCard(conversation: Conversation) -> impl IntoView {
     let ended = conversation.ended_at;
+    // A sample that was never read from the platform carries a time of no meaning.
+    let read = (conversation.read_at.unix_ms() > YEAR_MS)
+        .then(|| format!("· read {}", words::clock_seconds(conversation.read_at)));
     let is_known = conversation.channel.rules().is_some();
     view! {
         <div class="context" data-testid="conversation-card">
@@ -17,9 +23,7 @@ pub fn ContextCard(conversation: Conversation) -> impl IntoView {
                 <Icon glyph=channel_glyph(&conversation.channel)/>
                 <span>
                     {conversation.channel.label().to_owned()} " "
-                    <span class="faint">
-                        {format!("· read {}", words::clock_seconds(conversation.read_at))}
-                    </span>
+                    <span class="faint">{read}</span>
                 </span>
                 {match (ended, is_known) {
                     (Some(at), _) => {

@@ -46,6 +46,8 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::MESSAGE_COUNTS, get(messages::count_messages))
         .route(path::MESSAGE, get(messages::find_message))
         .route(path::MESSAGE_CANCEL, post(messages::cancel_message))
+        .route(path::MESSAGE_RETRY, post(messages::retry_message))
+        .route(path::MESSAGE_DECIDE, post(messages::decide_message))
         .route(path::VALIDATE, post(validate::validate_payload))
         .route(path::CONNECTIONS, get(connections::list_connections))
         .route(path::CONVERSATIONS, get(connections::list_conversations))
@@ -68,6 +70,7 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/reference", get(openapi::reference))
+        .route("/reference.css", get(openapi::reference_css))
         .with_state(state);
     let page = Router::new()
         .route("/", get(console::document))

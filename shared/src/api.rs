@@ -3,7 +3,7 @@
 use crate::audit::AuditEntry;
 use crate::channel::Channel;
 use crate::conversation::Conversation;
-use crate::delivery::{Delivery, Ending, EventKind, Reason, State};
+use crate::delivery::{Choice, Delivery, Ending, EventKind, Reason, State};
 use crate::finding::Finding;
 use crate::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
 use crate::payload::Payload;
@@ -27,6 +27,10 @@ pub mod path {
     pub const MESSAGE: &str = "/api/v1/messages/{id}";
     /// `POST`: withdraw a message that was not sent yet.
     pub const MESSAGE_CANCEL: &str = "/api/v1/messages/{id}/cancel";
+    /// `POST`: let the planned attempt happen now.
+    pub const MESSAGE_RETRY: &str = "/api/v1/messages/{id}/retry";
+    /// `POST`: decide about a parked message.
+    pub const MESSAGE_DECIDE: &str = "/api/v1/messages/{id}/decide";
     /// `POST`: findings and plan for a payload.
     pub const VALIDATE: &str = "/api/v1/validate";
     /// `GET`: the connections of this proxy.
@@ -145,6 +149,17 @@ pub struct Message {
     /// State, times and attempts.
     #[serde(flatten)]
     pub delivery: Delivery,
+}
+
+/// A person's decision about a parked message.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DecideRequest {
+    /// What is to become of it.
+    pub decision: Choice,
+    /// Why, for those who ask later: 1 to 500 characters.
+    pub why: String,
 }
 
 /// A message with everything that is known of it.

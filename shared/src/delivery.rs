@@ -302,6 +302,31 @@ pub enum Happening {
     DeadlinePassed,
     /// T16: a person withdrew it.
     Cancelled,
+    /// A person wants the planned attempt to happen now.
+    Hurried,
+    /// T10: a person decided about a message nobody else can settle.
+    Decided {
+        /// What is to become of it.
+        choice: Choice,
+        /// Why, in the person's words.
+        why: String,
+    },
+}
+
+/// What a person may decide about a parked message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "choice", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Choice {
+    /// Send it again. The recipient may get it twice.
+    Resend,
+    /// The platform has it under this id: follow that.
+    Found {
+        /// The platform's name for it.
+        platform_id: PlatformId,
+    },
+    /// It did not get through; end it as failed.
+    GiveUp,
 }
 
 /// How a connection treats what it cannot know; part of its configuration.
@@ -355,6 +380,10 @@ pub enum EventKind {
     RepeatPlanned,
     /// A person has to decide.
     Parked,
+    /// A person decided.
+    Decided,
+    /// A person wants the next attempt now.
+    Hurried,
     /// Refused for good.
     Rejected,
     /// The platform handed it on.
@@ -386,6 +415,8 @@ impl EventKind {
             EventKind::OutcomeUnknown => "outcome_unknown",
             EventKind::RepeatPlanned => "repeat_planned",
             EventKind::Parked => "parked",
+            EventKind::Decided => "decided",
+            EventKind::Hurried => "hurried",
             EventKind::Rejected => "rejected",
             EventKind::Sent => "sent",
             EventKind::Late => "late",
@@ -527,9 +558,44 @@ pub fn step(
             next.reason = None;
             end(&mut next, State::Cancelled, now, EventKind::Cancelled, Ending::Cancelled)
         }
+        (RetryWait, Happening::Hurried) => {
+            next.due_at = Some(now);
+            (Some(EventKind::Hurried), None)
+        }
+        (Parked, Happening::Decided { choice, why }) => {
+            next.reason = Some(Reason::new("decided", why.as_str()));
+            decide(&mut next, choice, now, jitter)
+        }
         _ => return Err(refused),
     };
     Ok(Step { delivery: next, event, ending })
+}
+
+fn decide(
+    next: &mut Delivery,
+    choice: &Choice,
+    now: Timestamp,
+    jitter: f64,
+) -> (Option<EventKind>, Option<Ending>) {
+    match choice {
+        Choice::Resend => {
+            next.state = State::RetryWait;
+            next.due_at = Some(now);
+            // The person starts a new series of attempts.
+            next.attempts = 0;
+            next.first_attempt_at = None;
+            (Some(EventKind::Decided), None)
+        }
+        Choice::Found { platform_id } => {
+            next.state = State::Submitted;
+            next.platform_id = Some(platform_id.clone());
+            next.submitted_at = Some(now);
+            next.platform_status = Some(PlatformStatus::Queued);
+            next.due_at = Some(now.plus(wait::look_delay(0, jitter)));
+            (Some(EventKind::Decided), None)
+        }
+        Choice::GiveUp => end(next, State::Failed, now, EventKind::Decided, Ending::Failed),
+    }
 }
 
 fn end(
@@ -827,6 +893,30 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_person_settles_what_nobody_else_can_and_says_why() {
+        let parked = Delivery { state: State::Parked, attempts: 12, ..accepted() };
+        let decided = |choice| {
+            let why = "Asked the customer.".to_owned();
+            apply(&parked, &Happening::Decided { choice, why }, at(9))
+        };
+        let resend = decided(Choice::Resend);
+        assert_eq!(
+            (resend.delivery.state, resend.delivery.due_at),
+            (State::RetryWait, Some(at(9)))
+        );
+        assert_eq!(resend.delivery.reason.unwrap().text, "Asked the customer.");
+        let found = decided(Choice::Found { platform_id: PlatformId::parse("p-9").unwrap() });
+        assert_eq!(found.delivery.state, State::Submitted);
+        let given_up = decided(Choice::GiveUp);
+        assert_eq!(
+            (given_up.delivery.state, given_up.ending),
+            (State::Failed, Some(Ending::Failed))
+        );
+        let again = Happening::Decided { choice: Choice::Resend, why: String::new() };
+        assert!(step(&given_up.delivery, &again, &Policy::default(), at(9), 0.0).is_err());
+    }
+
     /// Every pair of state and happening: nothing panics, an ended message is never sent again, and whatever
     /// ends has a time and no further attempt.
     #[test]
@@ -844,6 +934,9 @@ mod tests {
             Happening::HorizonPassed,
             Happening::DeadlinePassed,
             Happening::Cancelled,
+            Happening::Hurried,
+            Happening::Decided { choice: Choice::Resend, why: "w".into() },
+            Happening::Decided { choice: Choice::GiveUp, why: "w".into() },
         ];
         for state in State::ALL {
             let delivery = Delivery { state, ended_at: Some(at(5)), ..accepted() };

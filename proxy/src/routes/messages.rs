@@ -1,6 +1,6 @@
-//! Reading messages, and withdrawing one that was not sent yet.
+//! Reading messages, and what a person may do with one: withdraw it, hurry it, decide about it.
 
-use super::{ok, page_limit, query};
+use super::{Strict, ok, page_limit, query};
 use crate::clock;
 use crate::error::Failure;
 use crate::router::AppState;
@@ -10,7 +10,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use shared::api::{
-    Actor, AuditBatch, Message, MessageCounts, MessageDetail, MessageQuery, Page, Problem, Shipping,
+    Actor, AuditBatch, DecideRequest, Message, MessageCounts, MessageDetail, MessageQuery, Page,
+    Problem, Shipping,
 };
 use shared::delivery::{Happening, State as MessageState};
 use shared::id::MessageId;
@@ -59,11 +60,51 @@ pub async fn cancel_message(
     State(app): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let id = message_id(&id)?;
+    by_person(&app, &id, Happening::Cancelled, "cancelled").await
+}
+
+/// Lets the planned attempt of a message that waits for one happen now.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/retry", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = MessageDetail), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "no attempt is planned")))]
+pub async fn retry_message(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    by_person(&app, &id, Happening::Hurried, "tried again").await
+}
+
+/// Decides about a parked message; who and why are recorded.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/decide", tag = "messages", params(("id" = String, Path)),
+    request_body = DecideRequest,
+    responses((status = 200, body = MessageDetail), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "it does not wait for a decision"),
+        (status = 422, body = Problem, description = "the reason is missing or too long")))]
+pub async fn decide_message(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    Strict(request): Strict<DecideRequest>,
+) -> Result<Response, Failure> {
+    let why = request.why.trim().to_owned();
+    if why.is_empty() || why.chars().count() > 500 {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Failure::new(status, "why", "Say why, in 1 to 500 characters"));
+    }
+    let happening = Happening::Decided { choice: request.decision, why };
+    by_person(&app, &id, happening, "decided").await
+}
+
+async fn by_person(
+    app: &AppState,
+    id: &str,
+    happening: Happening,
+    done: &str,
+) -> Result<Response, Failure> {
+    let id = message_id(id)?;
     let change = Change {
         message_id: id.clone(),
         epoch: None,
-        happening: Happening::Cancelled,
+        happening,
         actor: Actor::User,
         policy: app.engine.policy.clone(),
         jitter: clock::jitter(),
@@ -72,14 +113,20 @@ pub async fn cancel_message(
     };
     match app.engine.store.apply(change, clock::now()).await? {
         Applied::Done(_) => {
-            // Whatever waited behind it may go now.
+            // It, or whatever waited behind it, may go now.
             app.engine.nudges.dispatch.notify_one();
-            detail(&app, id).await
+            app.engine.nudges.track.notify_one();
+            detail(app, id).await
         }
         Applied::Refused { state } => Err(Failure::new(
             StatusCode::CONFLICT,
-            "too_late",
-            format!("It cannot be cancelled any more: it is {}", state.as_str()),
+            "state",
+            format!("It cannot be {done} now: it is {}", state.as_str()),
+        )),
+        Applied::IdBound => Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "platform_id",
+            "This platform id belongs to another message",
         )),
         Applied::Missing => Err(Failure::not_found("message")),
     }

@@ -25,6 +25,8 @@ use utoipa::OpenApi;
         messages::count_messages,
         messages::find_message,
         messages::cancel_message,
+        messages::retry_message,
+        messages::decide_message,
         events::stream_events,
         connections::list_connections,
         connections::list_conversations,
@@ -51,10 +53,17 @@ pub async fn reference() -> Response {
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page(&description))).into_response()
 }
 
+/// The page's looks.
+pub async fn reference_css() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("reference.css"))
+        .into_response()
+}
+
 fn page(description: &Value) -> String {
     let mut html = String::from(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Waybill API</title></head><body><main>",
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Waybill API</title>\
+         <link rel=\"stylesheet\" href=\"/reference.css\"></head><body><main>",
     );
     let _ = write!(
         html,

@@ -148,6 +148,8 @@ pub enum Applied {
         /// The state that refused it.
         state: State,
     },
+    /// The platform id a person named belongs to another message.
+    IdBound,
     /// There is no such message.
     Missing,
 }

@@ -7,7 +7,7 @@ use crate::store::{Applied, Change, Claim, Error, Work};
 use rusqlite::{Connection, params};
 use shared::api::{Actor, Event, Message};
 use shared::audit;
-use shared::delivery::{self, Delivery, Ending, EventKind, Happening, Policy, Reason};
+use shared::delivery::{self, Choice, Delivery, Ending, EventKind, Happening, Policy, Reason};
 use shared::id::MessageId;
 use shared::time::Timestamp;
 
@@ -92,7 +92,19 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
     if change.epoch.is_some_and(|claimed| claimed != epoch) {
         return Ok(Applied::Refused { state });
     }
-    let happening = unless_bound_elsewhere(connection, &message, &change.happening)?;
+    let happening = match (
+        &change.happening,
+        bound_elsewhere(connection, &message, &change.happening)?,
+    ) {
+        (Happening::Decided { .. }, Some(_)) => return Ok(Applied::IdBound),
+        (_, Some(other)) => {
+            // What the platform said cannot be about this message, so its outcome is unknown.
+            tracing::error!(message.id = %message.id, other.id = other, "the platform gave one id to two messages");
+            let text = "The platform answered with the id of another message.";
+            Happening::Ambiguous { reason: Reason::new("id_already_bound", text) }
+        }
+        (happening, None) => happening.clone(),
+    };
     let step =
         match delivery::step(&message.delivery, &happening, &change.policy, now, change.jitter) {
             Ok(step) => step,
@@ -126,25 +138,23 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
     Ok(Applied::Done(Box::new(step.delivery)))
 }
 
-/// A platform id that another message already has says nothing about this one: its outcome is unknown.
-fn unless_bound_elsewhere(
+/// The message that already has the platform id this happening names, if there is one.
+fn bound_elsewhere(
     connection: &Connection,
     message: &Message,
     happening: &Happening,
-) -> Result<Happening, Error> {
-    let Happening::Taken { platform_id, .. } = happening else { return Ok(happening.clone()) };
-    let other = first(
+) -> Result<Option<String>, Error> {
+    let platform_id = match happening {
+        Happening::Taken { platform_id, .. }
+        | Happening::Decided { choice: Choice::Found { platform_id }, .. } => platform_id,
+        _ => return Ok(None),
+    };
+    first(
         connection,
         "SELECT id FROM messages WHERE connection = ?1 AND platform_id = ?2 AND id <> ?3",
         (message.connection.as_str(), platform_id.as_str(), message.id.as_str()),
-        |row| Ok(row.get::<_, String>("id")?),
-    )?;
-    if let Some(other) = other {
-        tracing::error!(message.id = %message.id, other.id = %other, "the platform gave one id to two messages");
-        let text = "The platform answered with the id of another message.";
-        return Ok(Happening::Ambiguous { reason: Reason::new("id_already_bound", text) });
-    }
-    Ok(happening.clone())
+        |row| Ok(row.get("id")?),
+    )
 }
 
 fn insert_entries(

@@ -22,7 +22,7 @@ pub fn type_of_name(name: &str) -> Option<&'static str> {
 /// The last part of an address's path, as the file's name.
 pub fn name_of_url(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    let after_host = path.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+    let after_host = path.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
     let name = after_host.map_or("", |(_, path)| path).rsplit('/').next().unwrap_or_default();
     if name.is_empty() { "file".into() } else { name.to_owned() }
 }
@@ -133,6 +133,7 @@ mod tests {
     #[test]
     fn names_and_types_come_from_the_address() {
         assert_eq!(name_of_url("https://cdn.example.com/docs/inv-8821.pdf?v=2"), "inv-8821.pdf");
+        assert_eq!(name_of_url("http://cdn.example.com/a/b.txt#top"), "b.txt");
         assert_eq!(name_of_url("https://cdn.example.com"), "file");
         assert_eq!(type_of_name("Scan.JPEG"), Some("image/jpeg"));
         assert_eq!(type_of_name("run.exe"), None);

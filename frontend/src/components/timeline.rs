@@ -19,6 +19,8 @@ fn what(event: &Event) -> String {
         EventKind::OutcomeUnknown => "Answer lost: checking".into(),
         EventKind::RepeatPlanned => "Sent again with the same key".into(),
         EventKind::Parked => "Needs a decision".into(),
+        EventKind::Decided => "A person decided".into(),
+        EventKind::Hurried => "Next attempt wanted now".into(),
         EventKind::Rejected => "Rejected".into(),
         EventKind::Sent => "Handed on by the platform".into(),
         EventKind::Late => "Limit passed without delivery".into(),
@@ -56,7 +58,7 @@ fn who(event: &Event) -> String {
 
 fn class(kind: EventKind) -> &'static str {
     match kind {
-        EventKind::Accepted | EventKind::Submitted => "stop-full",
+        EventKind::Accepted | EventKind::Submitted | EventKind::Decided => "stop-full",
         EventKind::Delivered => "stop-ok",
         EventKind::Read => "stop-info",
         EventKind::OutcomeUnknown | EventKind::Parked | EventKind::Late => "stop-warn",
@@ -65,6 +67,7 @@ fn class(kind: EventKind) -> &'static str {
         EventKind::AttemptStarted
         | EventKind::RetryPlanned
         | EventKind::RepeatPlanned
+        | EventKind::Hurried
         | EventKind::Sent => "stop-small",
     }
 }

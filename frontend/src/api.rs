@@ -10,8 +10,8 @@ use leptos::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::{
-    Budget, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail, MessageQuery, Options, Page,
-    Problem, SlaReport, SubmissionAccepted, SubmissionRequest, path,
+    Budget, DecideRequest, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail, MessageQuery,
+    Options, Page, Problem, SlaReport, SubmissionAccepted, SubmissionRequest, path,
 };
 use shared::conversation::Conversation;
 use shared::id::{ConnectionName, Key, MessageId};
@@ -99,6 +99,22 @@ impl Client {
     pub async fn cancel(self, id: MessageId) -> Result<MessageDetail, Problem> {
         let builder = Request::post(&path::fill(path::MESSAGE_CANCEL, "id", id.as_str()));
         self.post(builder, &serde_json::json!({})).await
+    }
+
+    /// Lets the planned attempt of a message happen now.
+    pub async fn retry(self, id: MessageId) -> Result<MessageDetail, Problem> {
+        let builder = Request::post(&path::fill(path::MESSAGE_RETRY, "id", id.as_str()));
+        self.post(builder, &serde_json::json!({})).await
+    }
+
+    /// Decides about a parked message.
+    pub async fn decide(
+        self,
+        id: MessageId,
+        request: DecideRequest,
+    ) -> Result<MessageDetail, Problem> {
+        let builder = Request::post(&path::fill(path::MESSAGE_DECIDE, "id", id.as_str()));
+        self.post(builder, &request).await
     }
 
     /// Verdicts over a period, judged by `threshold_seconds` where it is given.

@@ -7,6 +7,7 @@ pub mod code;
 pub mod content;
 pub mod context_card;
 pub mod copy;
+pub mod decision;
 pub mod dialog;
 pub mod figure;
 pub mod file;

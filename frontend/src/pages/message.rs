@@ -4,6 +4,7 @@
 use crate::browser;
 use crate::components::audit::Audit;
 use crate::components::content::Content;
+use crate::components::decision::Decision;
 use crate::components::icon::{Glyph, Icon};
 use crate::components::nothing::{Nothing, Trouble};
 use crate::components::row::{channel_glyph, recipients};
@@ -14,7 +15,7 @@ use crate::components::timeline::Timeline;
 use crate::frame::Announcer;
 use crate::pages::{ID, Place};
 use crate::state::clock::Clock;
-use crate::state::detail::Detail;
+use crate::state::detail::{Act, Detail};
 use crate::state::filter::Filter;
 use crate::state::list::List;
 use crate::state::loaded::Loaded;
@@ -198,12 +199,15 @@ fn Body(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
 #[component]
 fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
     let clock = expect_context::<Clock>();
-    let may_cancel = move || {
-        message.with(|message| {
-            message.as_ref().is_some_and(|message| {
-                matches!(message.delivery.state, State::Accepted | State::RetryWait)
+    let is_in = move |states: &'static [State]| {
+        move || {
+            message.with(|message| {
+                message.as_ref().is_some_and(|message| states.contains(&message.delivery.state))
             })
-        })
+        }
+    };
+    let attempts = move || {
+        message.with(|message| message.as_ref().map_or(0, |message| message.delivery.attempts))
     };
     view! {
         <div class="drawer-head">
@@ -224,18 +228,32 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
                             }
                         })
                 }}
-                <Show when=may_cancel>
-                    <button
-                        type="button"
-                        class="b b-small push"
-                        data-testid="cancel-button"
-                        disabled=move || detail.is_cancelling.get()
-                        on:click=move |_| detail.cancel()
-                    >
-                        <Icon glyph=Glyph::Ban/>
-                        "Cancel"
-                    </button>
-                </Show>
+                <span class="row push">
+                    <Show when=is_in(&[State::RetryWait])>
+                        <button
+                            type="button"
+                            class="b b-small"
+                            data-testid="retry-button"
+                            disabled=move || detail.is_acting.get()
+                            on:click=move |_| detail.act(Act::TryNow)
+                        >
+                            <Icon glyph=Glyph::Retry/>
+                            "Try now"
+                        </button>
+                    </Show>
+                    <Show when=is_in(&[State::Accepted, State::RetryWait])>
+                        <button
+                            type="button"
+                            class="b b-small"
+                            data-testid="cancel-button"
+                            disabled=move || detail.is_acting.get()
+                            on:click=move |_| detail.act(Act::Cancel)
+                        >
+                            <Icon glyph=Glyph::Ban/>
+                            "Cancel"
+                        </button>
+                    </Show>
+                </span>
             </div>
             {move || {
                 message
@@ -248,17 +266,31 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
                         }
                     })
             }}
-            {move || message.with(|message| explanation(message.as_ref()?.delivery.state))}
+            <Show when=is_in(&[State::Unknown])>
+                <p class="banner banner-warn">
+                    <Icon glyph=Glyph::Search/>
+                    <span>
+                        "The answer to the last attempt was lost, so nobody knows yet whether the platform took the message. Waybill finds that out before anything is sent again."
+                    </span>
+                </p>
+            </Show>
+            <Show when=is_in(&[State::Parked])>
+                <Decision
+                    attempts=untrack(attempts)
+                    is_busy=detail.is_acting
+                    decide=Callback::new(move |request| detail.act(Act::Decide(request)))
+                />
+            </Show>
             {move || {
                 detail
-                    .cancel_problem
+                    .act_problem
                     .get()
                     .map(|problem| {
                         view! {
                             <p class="banner banner-warn" role="alert">
                                 <Icon glyph=Glyph::Warn/>
                                 <span>
-                                    <b class="strong">"Not cancelled. "</b>
+                                    <b class="strong">"That was not done. "</b>
                                     {problem.title} ". " {problem.detail}
                                 </span>
                             </p>
@@ -267,25 +299,6 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
             }}
         </div>
     }
-}
-
-/// The states that explain themselves: what is known, and what happens next.
-fn explanation(state: State) -> Option<impl IntoView> {
-    let text = match state {
-        State::Unknown => {
-            "The answer to the last attempt was lost, so nobody knows yet whether the platform took the message. Waybill finds that out before anything is sent again."
-        }
-        State::Parked => {
-            "Whether this message left cannot be found out. Sending it again could reach the recipient twice, so Waybill does neither and waits for a person."
-        }
-        _ => return None,
-    };
-    Some(view! {
-        <p class="banner banner-warn">
-            <Icon glyph=if state == State::Parked { Glyph::Hand } else { Glyph::Search }/>
-            <span>{text}</span>
-        </p>
-    })
 }
 
 #[component]

@@ -7,7 +7,7 @@ use crate::state::loaded::Loaded;
 use crate::state::messages::Messages;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use shared::api::{MessageDetail, Problem, Shipping};
+use shared::api::{DecideRequest, MessageDetail, Problem, Shipping};
 use shared::delivery::Group;
 use shared::id::MessageId;
 use std::time::Duration;
@@ -15,15 +15,26 @@ use std::time::Duration;
 /// Pause between two looks while the audit is on its way.
 const AUDIT_EVERY: Duration = Duration::from_secs(2);
 
+/// What a reader can do with a message.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Act {
+    /// Withdraw it before it is sent.
+    Cancel,
+    /// Make the planned attempt now.
+    TryNow,
+    /// Decide what nobody else can.
+    Decide(DecideRequest),
+}
+
 /// The open message's handle.
 #[derive(Clone, Copy)]
 pub struct Detail {
     /// What is known of it.
     pub message: RwSignal<Loaded<MessageDetail>>,
-    /// True while a withdrawal is on its way.
-    pub is_cancelling: RwSignal<bool>,
-    /// Why the last withdrawal failed.
-    pub cancel_problem: RwSignal<Option<Problem>>,
+    /// True while something the reader asked for is on its way.
+    pub is_acting: RwSignal<bool>,
+    /// Why the last of it failed.
+    pub act_problem: RwSignal<Option<Problem>>,
     id: RwSignal<Option<MessageId>>,
     client: Client,
     messages: Messages,
@@ -34,8 +45,8 @@ impl Detail {
     pub fn new(client: Client, messages: Messages) -> Self {
         let detail = Self {
             message: RwSignal::new(Loaded::Loading),
-            is_cancelling: RwSignal::new(false),
-            cancel_problem: RwSignal::new(None),
+            is_acting: RwSignal::new(false),
+            act_problem: RwSignal::new(None),
             id: RwSignal::new(None),
             client,
             messages,
@@ -59,7 +70,7 @@ impl Detail {
             return;
         }
         self.id.set(Some(id));
-        self.cancel_problem.set(None);
+        self.act_problem.set(None);
         self.message.set(Loaded::Loading);
         self.fetch();
     }
@@ -75,21 +86,27 @@ impl Detail {
         });
     }
 
-    /// Withdraws the open message.
-    pub fn cancel(self) {
+    /// Does something with the open message; nothing while the last thing is still on its way.
+    pub fn act(self, act: Act) {
         let Some(id) = self.id.get_untracked() else { return };
-        if self.is_cancelling.get_untracked() {
+        if self.is_acting.get_untracked() {
             return;
         }
-        self.is_cancelling.set(true);
-        self.cancel_problem.set(None);
+        self.is_acting.set(true);
+        self.act_problem.set(None);
         spawn_local(async move {
-            let result = self.client.cancel(id).await;
-            self.is_cancelling.try_set(false);
+            let result = match act {
+                Act::Cancel => self.client.cancel(id).await,
+                Act::TryNow => self.client.retry(id).await,
+                Act::Decide(request) => self.client.decide(id, request).await,
+            };
+            if self.is_acting.try_set(false).is_some() {
+                return;
+            }
             match result {
                 Ok(detail) => self.take(Ok(detail)),
                 Err(problem) => {
-                    self.cancel_problem.try_set(Some(problem));
+                    self.act_problem.set(Some(problem));
                     self.fetch();
                 }
             }

@@ -143,7 +143,8 @@ fn findings(field: Field) -> impl IntoView {
         let found = found.get();
         let more = found.len().saturating_sub(1);
         let first = found.into_iter().next()?;
-        let label = desk.draft.with_untracked(|draft| fixes::fix(&first, draft)).map(|fix| fix.label);
+        let label =
+            desk.draft.with_untracked(|draft| fixes::fix(&first, draft)).map(|fix| fix.label);
         let mended = first.clone();
         // Worked out anew at the click: the draft may have changed under a finding that stayed the same.
         let mend = Callback::new(move |()| {

@@ -20,34 +20,31 @@ pub fn claim(
     limit: u32,
 ) -> Result<Vec<Claim>, Error> {
     const FREE: &str = "(m.lease_until IS NULL OR m.lease_until <= ?1)";
-    let due = match work {
-        // The head of each conversation: nothing accepted earlier is still to be sent. A message scheduled
-        // for later holds nobody up.
-        Work::Send => format!(
-            "SELECT m.position FROM messages m WHERE m.state IN ('accepted', 'retry_wait') \
-             AND m.due_at <= ?1 AND {FREE} AND NOT EXISTS (SELECT 1 FROM messages e \
-             WHERE e.connection = m.connection AND e.conversation_id = m.conversation_id \
-             AND e.state IN ('accepted', 'retry_wait', 'sending', 'unknown') \
-             AND e.position < m.position AND (e.state <> 'accepted' OR e.due_at <= ?1)) \
-             ORDER BY m.due_at, m.position LIMIT ?2"
-        ),
-        Work::Expire => format!(
-            "SELECT m.position FROM messages m WHERE m.state IN ('accepted', 'retry_wait') \
-             AND m.expires_at <= ?1 AND {FREE} ORDER BY m.expires_at LIMIT ?2"
-        ),
+    // The head of each conversation: nothing accepted earlier is still to be sent. A message scheduled for
+    // later holds nobody up.
+    let head = "NOT EXISTS (SELECT 1 FROM messages e WHERE e.connection = m.connection \
+        AND e.conversation_id = m.conversation_id \
+        AND e.state IN ('accepted', 'retry_wait', 'sending', 'unknown') \
+        AND e.position < m.position AND (e.state <> 'accepted' OR e.due_at <= ?1))";
+    // One query for each state, so that the index on (state, due_at) gives the order and a long backlog is
+    // not sorted for every claim.
+    let due: &[(&str, &str, &str)] = match work {
+        Work::Send => &[("retry_wait", "due_at", head), ("accepted", "due_at", head)],
+        Work::Expire => &[("retry_wait", "expires_at", "TRUE"), ("accepted", "expires_at", "TRUE")],
         // An attempt whose claim ran out is as unknown as one that got no answer.
-        Work::Reconcile => format!(
-            "SELECT m.position FROM messages m WHERE (m.state = 'unknown' AND m.due_at <= ?1 \
-             AND {FREE}) OR (m.state = 'sending' AND m.lease_until <= ?1) \
-             ORDER BY m.position LIMIT ?2"
-        ),
-        Work::Look => format!(
-            "SELECT m.position FROM messages m WHERE m.state IN ('submitted', 'delivered') \
-             AND m.due_at <= ?1 AND {FREE} ORDER BY m.due_at LIMIT ?2"
-        ),
+        Work::Reconcile => &[("unknown", "due_at", "TRUE"), ("sending", "lease_until", "TRUE")],
+        Work::Look => &[("submitted", "due_at", "TRUE"), ("delivered", "due_at", "TRUE")],
     };
-    let mut positions: Vec<i64> =
-        all(connection, &due, (now.unix_ms(), limit), |row| Ok(row.get(0)?))?;
+    let mut positions: Vec<i64> = Vec::new();
+    for (state, when, also) in due {
+        let left = limit.saturating_sub(u32::try_from(positions.len()).unwrap_or(u32::MAX));
+        let sql = format!(
+            "SELECT m.position FROM messages m WHERE m.state = '{state}' AND m.{when} <= ?1 \
+             AND {FREE} AND {also} ORDER BY m.{when}, m.position LIMIT ?2"
+        );
+        positions
+            .extend(all(connection, &sql, (now.unix_ms(), left), |row| Ok(row.get::<_, i64>(0)?))?);
+    }
     if work == Work::Look && !positions.is_empty() {
         // One read of a conversation serves all its messages, so those not due yet come along.
         let list = positions.iter().map(i64::to_string).collect::<Vec<_>>().join(",");

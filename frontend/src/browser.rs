@@ -61,6 +61,22 @@ pub fn focus(id: &str) {
     }
 }
 
+/// How far the page or the element with this id has been scrolled down, whichever is more.
+pub fn scrolled_px(id: &str) -> f64 {
+    let page = web_sys::window().and_then(|window| window.scroll_y().ok()).unwrap_or_default();
+    page.max(element(id).map_or(0.0, |element| f64::from(element.scroll_top())))
+}
+
+/// Brings the page and the element with this id back to their top.
+pub fn scroll_to_top(id: &str) {
+    if let Some(element) = element(id) {
+        element.set_scroll_top(0);
+    }
+    if let Some(window) = web_sys::window() {
+        window.scroll_to_with_x_and_y(0.0, 0.0);
+    }
+}
+
 /// True while the tab can be seen.
 pub fn is_visible() -> bool {
     web_sys::window()
@@ -93,6 +109,13 @@ pub fn copy(text: &str) {
     if let Some(window) = web_sys::window() {
         // Nothing to do when it is refused: the text stays selectable on screen.
         drop(window.navigator().clipboard().write_text(text));
+    }
+}
+
+/// Names the tab.
+pub fn set_title(title: &str) {
+    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+        document.set_title(title);
     }
 }
 

@@ -105,6 +105,7 @@ fn Route(delivery: Delivery) -> impl IntoView {
                             Some(at) => {
                                 view! { <Time at text=words::clock_seconds(at)/> }.into_any()
                             }
+                            None if stop.mark == Mark::Ask => "waiting".into_any(),
                             None => "not yet".into_any(),
                         }}
                     </span>

@@ -6,11 +6,16 @@ mod rail;
 pub mod shortcuts;
 mod top;
 
+use crate::browser;
+use crate::components::icon::{Glyph, Icon};
 use crate::components::nothing::Stale;
+use crate::pages::Place;
 use crate::state::live::{Live, LiveState};
+use crate::state::loaded::Loaded;
 use crate::state::proxy::Proxy;
 use help::Help;
 use leptos::prelude::*;
+use leptos_router::hooks::use_location;
 pub use rail::FAILED;
 use rail::{BottomBar, Rail};
 use top::TopBar;
@@ -34,8 +39,31 @@ pub fn Frame(children: Children) -> impl IntoView {
     let proxy = expect_context::<Proxy>();
     let live = expect_context::<Live>();
     let announcer = expect_context::<Announcer>();
+    let problem = Memo::new(move |_| match &*proxy.options.read() {
+        Loaded::Failed(problem) => Some(problem.clone()),
+        _ => None,
+    });
     let is_help_open = RwSignal::new(false);
     shortcuts::listen(is_help_open);
+    let path = use_location().pathname;
+    let title = Memo::new(move |_| Place::title(&path.read()));
+    Effect::new(move |before: Option<Option<&'static str>>| {
+        let title = title.get();
+        browser::set_title(
+            &title.map_or("Waybill".to_owned(), |title| format!("{title} · Waybill")),
+        );
+        // The first page needs no saying: the browser reads the document's title.
+        if before.is_some_and(|before| before != title) {
+            announcer.say(title.unwrap_or("Waybill"));
+        }
+        title
+    });
+    // What the proxy could not say at first it may be able to say once it is heard again.
+    Effect::new(move |_| {
+        if live.epoch.get() > 0 && problem.get_untracked().is_some() {
+            proxy.fetch();
+        }
+    });
     let env = move || match proxy.is_sandbox() {
         Some(true) => "sandbox",
         Some(false) => "live",
@@ -55,6 +83,32 @@ pub fn Frame(children: Children) -> impl IntoView {
                         <Stale since=live.contact_at/>
                     </div>
                 </Show>
+                {move || {
+                    problem
+                        .get()
+                        .map(|problem| {
+                            view! {
+                                <div class="offline">
+                                    <p class="banner banner-bad" role="alert">
+                                        <Icon glyph=Glyph::Stop/>
+                                        <span>
+                                            <b class="strong">{problem.title} ". "</b>
+                                            {problem.detail}
+                                        </span>
+                                        <span class="actions">
+                                            <button
+                                                type="button"
+                                                class="b b-tiny"
+                                                on:click=move |_| proxy.fetch()
+                                            >
+                                                "Try again"
+                                            </button>
+                                        </span>
+                                    </p>
+                                </div>
+                            }
+                        })
+                }}
                 {children()}
             </main>
             <BottomBar/>

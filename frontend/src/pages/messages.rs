@@ -33,6 +33,8 @@ use wasm_bindgen::closure::Closure;
 /// Heights of a row and of a day strip, in CSS pixels; the style sheet fixes the same.
 const ROW_PX: f64 = 56.0;
 const DAY_PX: f64 = 29.0;
+/// Identifier of what scrolls in a wide window; in a narrow one it is the page itself.
+const ROWS: &str = "rows";
 /// What is kept in the document above and below the visible part.
 const MARGIN_PX: f64 = 600.0;
 
@@ -60,21 +62,17 @@ pub fn MessagesPage() -> impl IntoView {
         }
         epoch
     });
-    let top = NodeRef::<html::Div>::new();
     Effect::new(move |_| {
         if messages.arrivals.with(Vec::is_empty) {
             return;
         }
         let arrivals = std::mem::take(&mut *messages.arrivals.write());
-        let is_at_top =
-            top.get_untracked().is_none_or(|top| top.get_bounding_client_rect().top() >= 0.0);
-        list.arrive(&arrivals, is_at_top);
+        list.arrive(&arrivals, browser::scrolled_px(ROWS) < ROW_PX);
     });
     listen(list, filter, open_id);
     view! {
         <div class="split" class:is-split=move || is_split.get()>
             <section class="list" aria-label="Messages">
-                <div node_ref=top></div>
                 <ListHead filter/>
                 <Fresh list/>
                 <Rows list filter open_id/>
@@ -288,7 +286,19 @@ fn FilterMenu(
     });
     on_cleanup(move || handle.remove());
     view! {
-        <details class="menu-box" node_ref=element name="filter">
+        <details
+            class="menu-box"
+            node_ref=element
+            name="filter"
+            on:keydown=move |event| {
+                let details = element.get_untracked().filter(|details| details.open());
+                if let (Some(details), "Escape") = (details, event.key().as_str()) {
+                    // Closes the menu and not the message behind it.
+                    event.prevent_default();
+                    details.set_open(false);
+                }
+            }
+        >
             <summary class="filter" class:is-on=move || value.read().is_some()>
                 <Icon glyph=Glyph::Plus/>
                 {name}
@@ -330,9 +340,7 @@ fn Fresh(list: List) -> impl IntoView {
                     class="b b-tiny"
                     on:click=move |_| {
                         list.take_waiting();
-                        if let Some(main) = browser::element("rows") {
-                            main.scroll_into_view();
-                        }
+                        browser::scroll_to_top(ROWS);
                     }
                 >
                     {move || format!("{} new", words::grouped(count()))}
@@ -476,7 +484,7 @@ fn Rows(list: List, filter: Memo<Filter>, open_id: Memo<Option<MessageId>>) -> i
         }
     };
     view! {
-        <div class="list-scroll" id="rows">
+        <div class="list-scroll" id=ROWS>
             <table class="table table-tall" aria-rowcount=move || list.ids.read().len()>
                 <caption class="sr">"Messages, newest first"</caption>
                 <thead>

@@ -56,6 +56,18 @@ impl Place {
         Place::Sla(Outlook::default())
     }
 
+    /// The name of the page that `path` is.
+    pub fn title(path: &str) -> Option<&'static str> {
+        let mut parts = path.trim_matches('/').split('/');
+        match (parts.next()?, parts.next()) {
+            (COMPOSE, None) => Some("Compose"),
+            (MESSAGES, None) => Some("Messages"),
+            (MESSAGES, Some(_)) => Some("Message"),
+            (SLA, None) => Some("SLA"),
+            _ => None,
+        }
+    }
+
     /// Whether `path` is this page or lies below it.
     pub fn holds(&self, path: &str) -> bool {
         let name = match self {

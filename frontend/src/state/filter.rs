@@ -26,7 +26,11 @@ impl Filter {
 
     /// Reads the address's query; words that name nothing are left out.
     pub fn from_query(query: &ParamsMap) -> Self {
-        let words = |name: &str| query.get(name).unwrap_or_default();
+        Self::read(|name| query.get(name))
+    }
+
+    fn read(value: impl Fn(&str) -> Option<String>) -> Self {
+        let words = |name: &str| value(name).unwrap_or_default();
         Self {
             q: words("q"),
             states: words("state").split(',').filter_map(State::parse).collect(),
@@ -127,9 +131,8 @@ mod tests {
 
     #[test]
     fn words_that_name_nothing_are_left_out() {
-        let mut query = ParamsMap::new();
-        query.insert("state", "failed,nonsense,read".into());
-        let filter = Filter::from_query(&query);
+        let filter =
+            Filter::read(|name| (name == "state").then(|| "failed,nonsense,read".to_owned()));
         assert_eq!(filter.states, [State::Failed, State::Read]);
         assert_eq!(filter.to_query(), "?state=failed,read");
     }

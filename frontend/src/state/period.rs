@@ -65,11 +65,14 @@ pub struct Outlook {
 impl Outlook {
     /// Reads the address's query; what names nothing is left out.
     pub fn from_query(query: &ParamsMap) -> Self {
-        let period = query.get("period").unwrap_or_default();
+        Self::read(|name| query.get(name))
+    }
+
+    fn read(value: impl Fn(&str) -> Option<String>) -> Self {
+        let period = value("period").unwrap_or_default();
         Self {
             period: Period::ALL.into_iter().find(|one| one.as_str() == period).unwrap_or_default(),
-            what_if: query
-                .get("threshold")
+            what_if: value("threshold")
                 .and_then(|text| text.parse().ok())
                 .filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0),
         }
@@ -94,16 +97,16 @@ mod tests {
     #[test]
     fn an_outlook_survives_its_address() {
         for text in ["", "?period=7d", "?threshold=2.5", "?period=1h&threshold=5"] {
-            let mut query = ParamsMap::new();
-            for pair in text.trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()) {
-                if let Some((name, value)) = pair.split_once('=') {
-                    query.insert(name.to_owned(), value.to_owned());
-                }
-            }
-            assert_eq!(Outlook::from_query(&query).to_query(), text);
+            let value = |wanted: &str| {
+                text.trim_start_matches('?')
+                    .split('&')
+                    .filter_map(|pair| pair.split_once('='))
+                    .find(|(name, _)| *name == wanted)
+                    .map(|(_, value)| value.to_owned())
+            };
+            assert_eq!(Outlook::read(value).to_query(), text);
         }
-        let mut query = ParamsMap::new();
-        query.insert("threshold", "-1".into());
-        assert_eq!(Outlook::from_query(&query), Outlook::default());
+        let negative = |name: &str| (name == "threshold").then(|| "-1".to_owned());
+        assert_eq!(Outlook::read(negative), Outlook::default());
     }
 }

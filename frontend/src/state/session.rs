@@ -24,7 +24,15 @@ impl Session {
             browser::store(STORED_AS, &token);
         }
         let token = browser::stored(STORED_AS).filter(|token| !token.is_empty());
-        Self { token: RwSignal::new(token), refused: RwSignal::new(false) }
+        let session = Self { token: RwSignal::new(token), refused: RwSignal::new(false) };
+        // A link opened in a tab that already shows this page changes the fragment and loads nothing.
+        let handle = window_event_listener_untyped("hashchange", move |_| {
+            if let Some(token) = take_from_address() {
+                session.open(&token);
+            }
+        });
+        on_cleanup(move || handle.remove());
+        session
     }
 
     /// Uses a link or a bare token that somebody pasted.

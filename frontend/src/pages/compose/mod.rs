@@ -114,7 +114,11 @@ fn Head() -> impl IntoView {
                     <Icon glyph=Glyph::Json/>
                     "Show as JSON"
                 </button>
-                <button type="button" class="b b-small" on:click=move |_| is_curl_open.set(true)>
+                <button
+                    type="button"
+                    class="b b-small wide-only"
+                    on:click=move |_| is_curl_open.set(true)
+                >
                     "curl"
                 </button>
             </div>

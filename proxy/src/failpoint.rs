@@ -209,9 +209,9 @@ impl Point {
     pub fn all() -> impl Iterator<Item = Self> {
         let commits = Commit::ALL.into_iter();
         let calls = Call::ALL.into_iter();
-        commits.flat_map(|one| [Point::BeforeCommit(one), Point::AfterCommit(one)]).chain(
-            calls.flat_map(|one| [Point::BeforeRequest(one), Point::AfterAnswer(one)]),
-        )
+        commits
+            .flat_map(|one| [Point::BeforeCommit(one), Point::AfterCommit(one)])
+            .chain(calls.flat_map(|one| [Point::BeforeRequest(one), Point::AfterAnswer(one)]))
     }
 
     /// The name, as the variable gives it.
@@ -241,7 +241,10 @@ pub fn arm(environment: &[(String, String)]) -> Result<(), String> {
     let (true, Some((_, text))) = (cfg!(debug_assertions), named) else { return Ok(()) };
     let (point, spared) = parse(text).ok_or_else(|| {
         let names: Vec<String> = Point::all().map(Point::name).collect();
-        format!("{VARIABLE}={text}: not NAME or NAME:HIT, where NAME is one of\n{}", names.join("\n"))
+        format!(
+            "{VARIABLE}={text}: not NAME or NAME:HIT, where NAME is one of\n{}",
+            names.join("\n")
+        )
     })?;
     // Set once, at the start; whatever was armed before stays.
     let _ = ARMED.set(Armed { point, spared: AtomicU32::new(spared) });

@@ -14,6 +14,7 @@ pub mod console;
 pub mod data_folder;
 pub mod engine;
 pub mod error;
+pub mod failpoint;
 pub mod platform;
 pub mod router;
 pub mod routes;

@@ -3,6 +3,7 @@
 
 use clap::Parser;
 use proxy::command::Cli;
+use proxy::failpoint;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,6 +13,10 @@ fn main() -> ExitCode {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let cli = Cli::parse();
+    if let Err(error) = failpoint::arm(&environment) {
+        eprintln!("waybill: {error}");
+        return ExitCode::from(2);
+    }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(cli.run(&environment)).into(),
         Err(error) => {

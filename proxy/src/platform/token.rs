@@ -5,6 +5,7 @@
 //! fail with the same token cause one refresh. Refused credentials are not tried again for five minutes.
 
 use super::budget::{Budget, Priority};
+use crate::failpoint::{self, Call, Point};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
@@ -175,6 +176,7 @@ impl Inner {
         let unavailable = |text: String| TokenError::Unavailable(text);
         let _permit = self.budget.permit(Priority::Token).await;
         let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
+        failpoint::hit(Point::BeforeRequest(Call::Token));
         let response = self
             .client
             .post(&self.url)
@@ -187,6 +189,7 @@ impl Inner {
             .map_err(|error| unavailable(super::http::describe(&error)))?;
         let status = response.status();
         let body = super::http::body(response, BODY_BYTES_MAX).await.map_err(unavailable)?;
+        failpoint::hit(Point::AfterAnswer(Call::Token));
         let reply: Option<Reply> = serde_json::from_slice(&body).ok();
         if !status.is_success() {
             let error = reply.and_then(|reply| reply.error).unwrap_or_default();

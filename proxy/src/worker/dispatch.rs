@@ -6,6 +6,7 @@
 
 use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
 use crate::engine::{Connection, Engine};
+use crate::failpoint::{self, Call, Point};
 use crate::platform::{Priority, ReadError, SendOutcome};
 use crate::store::{Applied, Claim, Error, Work};
 use async_trait::async_trait;
@@ -98,10 +99,12 @@ async fn dispatch(engine: &Engine, claim: &Claim) -> Result<(), Error> {
         // Cancelled or claimed by another in the meantime: it is not ours to send.
         return Ok(());
     }
+    failpoint::hit(Point::BeforeRequest(Call::Send));
     let outcome = connection
         .platform
         .send(permit, &claim.conversation_id, &claim.key, claim.body.clone())
         .await;
+    failpoint::hit(Point::AfterAnswer(Call::Send));
     let happening = match outcome {
         SendOutcome::Accepted { platform_id, receipt } => Happening::Taken { platform_id, receipt },
         SendOutcome::Refused(reason) => Happening::Refused { reason },
@@ -156,7 +159,10 @@ async fn context(
     else {
         return Ok(Reading::NoPermit);
     };
-    match connection.platform.read_conversation(permit, id).await {
+    failpoint::hit(Point::BeforeRequest(Call::Read));
+    let answer = connection.platform.read_conversation(permit, id).await;
+    failpoint::hit(Point::AfterAnswer(Call::Read));
+    match answer {
         Ok(snapshot) => {
             let conversation = snapshot.conversation;
             engine

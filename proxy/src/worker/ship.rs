@@ -6,6 +6,7 @@
 use super::{Progress, Worker};
 use crate::audit;
 use crate::engine::{Connection, Engine, Sink};
+use crate::failpoint::{self, Call, Point};
 use crate::platform::http;
 use crate::store::{Error, ShippableBatch, Shipped};
 use async_trait::async_trait;
@@ -53,7 +54,9 @@ async fn ship_next(
     let Some(next) = engine.store.next_batch_to_ship(connection.name.clone(), now).await? else {
         return Ok(false);
     };
+    failpoint::hit(Point::BeforeRequest(Call::Ship));
     let outcome = post(engine, sink, &next, now).await;
+    failpoint::hit(Point::AfterAnswer(Call::Ship));
     let acknowledged = outcome == Shipped::Acknowledged;
     if let Shipped::Later { problem, stalled, .. } = &outcome {
         tracing::warn!(

@@ -5,6 +5,7 @@
 
 use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
 use crate::engine::{Connection, Engine};
+use crate::failpoint::{self, Call, Point};
 use crate::platform::Priority;
 use crate::store::{Claim, Error, Work};
 use async_trait::async_trait;
@@ -75,7 +76,10 @@ async fn look(
         }
         return Ok(());
     };
-    let snapshot = match connection.platform.read_conversation(permit, id).await {
+    failpoint::hit(Point::BeforeRequest(Call::Look));
+    let answer = connection.platform.read_conversation(permit, id).await;
+    failpoint::hit(Point::AfterAnswer(Call::Look));
+    let snapshot = match answer {
         Ok(snapshot) => snapshot,
         Err(error) => {
             tracing::warn!(conversation.id = %id, %error, "a look failed");

@@ -15,6 +15,7 @@ use super::{
     Accepted, Applied, Backlog, Change, Claim, Error, MessageFilter, NewSubmission, SealWhen,
     ShippableBatch, Shipped, Signer, Store, Work,
 };
+use crate::failpoint::Commit;
 use async_trait::async_trait;
 use rows::{BATCH, MESSAGE, all, first, json, signed, to_json, unsigned};
 use rusqlite::{Connection, OpenFlags};
@@ -119,8 +120,23 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
+        self.write_as(work, |_| None).await
+    }
+
+    /// A write whose commit has fail points, as `commit` names it.
+    async fn write_as<T, F, N>(&self, work: F, commit: N) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        N: FnOnce(&T) -> Option<Commit> + Send + 'static,
+    {
         let writer = lock(&self.writer).clone().ok_or(Error::Stopped)?;
-        writer.run(work).await
+        let named = move |connection: &Connection| {
+            let value = work(connection)?;
+            let commit = commit(&value);
+            Ok((value, commit))
+        };
+        writer.run(named).await
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, Error>
@@ -202,7 +218,11 @@ fn damaged_or(path: &str, source: rusqlite::Error) -> OpenError {
 #[async_trait]
 impl Store for Sqlite {
     async fn accept_submission(&self, new: NewSubmission) -> Result<Accepted, Error> {
-        self.write(move |connection| accept::accept(connection, &new)).await
+        let commit = |accepted: &Accepted| match accepted {
+            Accepted::New(_) => Some(Commit::T1),
+            Accepted::Repeated(_) | Accepted::KeyMismatch => None,
+        };
+        self.write_as(move |connection| accept::accept(connection, &new), commit).await
     }
 
     async fn find_submission(&self, id: SubmissionId) -> Result<Option<Submission>, Error> {
@@ -271,7 +291,11 @@ impl Store for Sqlite {
         lease_until: Timestamp,
         limit: u32,
     ) -> Result<Vec<Claim>, Error> {
-        self.write(move |connection| steps::claim(connection, work, now, lease_until, limit)).await
+        self.write_as(
+            move |connection| steps::claim(connection, work, now, lease_until, limit),
+            move |claims| (!claims.is_empty()).then(|| Commit::of_claim(work)),
+        )
+        .await
     }
 
     async fn release(&self, message_id: MessageId, epoch: u64) -> Result<(), Error> {
@@ -287,11 +311,17 @@ impl Store for Sqlite {
     }
 
     async fn apply(&self, change: Change, now: Timestamp) -> Result<Applied, Error> {
-        self.write(move |connection| steps::apply(connection, &change, now)).await
+        let happening = change.happening.clone();
+        self.write_as(
+            move |connection| steps::apply(connection, &change, now),
+            move |applied| Commit::of_change(&happening, applied),
+        )
+        .await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<u64, Error> {
-        self.write(move |connection| steps::recover(connection, now)).await
+        let commit = |open: &u64| (*open > 0).then_some(Commit::Recovery);
+        self.write_as(move |connection| steps::recover(connection, now), commit).await
     }
 
     async fn remember_conversation(
@@ -299,7 +329,7 @@ impl Store for Sqlite {
         name: ConnectionName,
         conversation: Conversation,
     ) -> Result<(), Error> {
-        self.write(move |connection| {
+        let work = move |connection: &Connection| {
             let read_at = conversation.read_at.unix_ms();
             connection
                 .prepare_cached(
@@ -315,8 +345,8 @@ impl Store for Sqlite {
                     to_json("conversation", &conversation)?,
                 ))?;
             Ok(())
-        })
-        .await
+        };
+        self.write_as(work, |()| Some(Commit::Conversation)).await
     }
 
     async fn find_conversation(
@@ -374,8 +404,11 @@ impl Store for Sqlite {
         when: SealWhen,
         now: Timestamp,
     ) -> Result<Option<AuditBatch>, Error> {
-        self.write(move |connection| audit::seal(connection, &name, signer.as_ref(), when, now))
-            .await
+        self.write_as(
+            move |connection| audit::seal(connection, &name, signer.as_ref(), when, now),
+            |batch| batch.as_ref().map(|_| Commit::T17),
+        )
+        .await
     }
 
     async fn next_batch_to_ship(
@@ -404,7 +437,11 @@ impl Store for Sqlite {
         outcome: Shipped,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.write(move |connection| {
+        let commit = match &outcome {
+            Shipped::Acknowledged => Commit::T18,
+            Shipped::Later { .. } => Commit::NotShipped,
+        };
+        let work = move |connection: &Connection| {
             match outcome {
                 Shipped::Acknowledged => connection
                     .prepare_cached(
@@ -426,8 +463,8 @@ impl Store for Sqlite {
                     ))?,
             };
             Ok(())
-        })
-        .await
+        };
+        self.write_as(work, move |()| Some(commit)).await
     }
 
     async fn list_audit_batches(

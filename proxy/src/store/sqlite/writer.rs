@@ -6,6 +6,7 @@
 //! ends for good, because after a failed sync nobody can know what the disk holds (§3.7); the process then
 //! stops and recovers from disk.
 
+use crate::failpoint::{self, Commit, Point};
 use crate::store::Error;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,11 +41,12 @@ impl Writer {
         Ok((Self { commands: sender }, thread))
     }
 
-    /// Runs `work` in a transaction and answers after its commit.
+    /// Runs `work` in a transaction and answers after its commit. What it says of the commit beside its value
+    /// is for fail points alone.
     pub async fn run<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<(T, Option<Commit>), Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let command: Command = Box::new(move |transaction| {
@@ -52,9 +54,14 @@ impl Writer {
                 Some(transaction) => in_savepoint(transaction, work),
                 None => Err(Error::Stopped),
             };
+            let commit = result.as_ref().ok().and_then(|(_, commit)| *commit);
+            commit.map(Point::BeforeCommit).map(failpoint::hit);
             Box::new(move |committed| {
+                if committed.is_ok() {
+                    commit.map(Point::AfterCommit).map(failpoint::hit);
+                }
                 // The caller may have given up; what was committed stays committed.
-                let _ = reply.send(committed.and(result));
+                let _ = reply.send(committed.and(result).map(|(value, _)| value));
             })
         });
         self.commands.send(command).map_err(|_| Error::Stopped)?;

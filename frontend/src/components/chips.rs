@@ -41,7 +41,12 @@ pub fn Chips(
         let more = split_list(typed);
         if !more.is_empty() {
             let mut all = items.get_untracked();
-            all.extend(more);
+            for one in more {
+                // What is there already is not wanted twice.
+                if !all.contains(&one) {
+                    all.push(one);
+                }
+            }
             change.run(all);
         }
         text.set(String::new());

@@ -38,7 +38,7 @@ pub fn Review(
     let until = expires_at.map(|at| format!("given up if not sent by {}", words::full(at)));
     let channel = conversation.map(|conversation| {
         view! {
-            <span class="row small muted">
+            <span class="row small muted nowrap">
                 <Icon glyph=channel_glyph(&conversation.channel) class="i-small"/>
                 {conversation.channel.label().to_owned()}
                 <span class="mono">{conversation.id.to_string()}</span>

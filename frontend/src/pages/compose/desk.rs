@@ -296,23 +296,38 @@ impl Desk {
         self.conversation.set(Known::Here(conversation));
     }
 
+    /// Saves each change at once; with files, which take long to write, after a pause or when the page goes.
     fn save_when_changed(self) {
-        let waiting = StoredValue::new(false);
+        let is_waiting = StoredValue::new(false);
+        let save = move || {
+            is_waiting.try_set_value(false);
+            if self.draft.try_with_untracked(Draft::store).is_some() {
+                self.saved_at.try_set(Some(browser::now()));
+            }
+        };
+        let save_what_waits = move || {
+            if is_waiting.try_get_value() == Some(true) {
+                save();
+            }
+        };
+        let leave = window_event_listener_untyped("pagehide", move |_| save_what_waits());
+        on_cleanup(move || {
+            leave.remove();
+            save_what_waits();
+        });
         Effect::new(move |before: Option<()>| {
-            self.draft.track();
-            if before.is_none() || waiting.get_value() {
+            let has_files = self
+                .draft
+                .with(|draft| draft.attachments.iter().any(|file| file.content.is_some()));
+            if before.is_none() {
                 return;
             }
-            waiting.set_value(true);
-            set_timeout(
-                move || {
-                    waiting.try_set_value(false);
-                    if self.draft.try_with_untracked(Draft::store).is_some() {
-                        self.saved_at.try_set(Some(browser::now()));
-                    }
-                },
-                SAVE_AFTER,
-            );
+            if !has_files {
+                save();
+            } else if !is_waiting.get_value() {
+                is_waiting.set_value(true);
+                set_timeout(save, SAVE_AFTER);
+            }
         });
     }
 }

@@ -110,10 +110,16 @@ impl Browser {
         .await;
     }
 
-    /// Clicks the element with this test id, once it can be clicked.
+    /// Clicks the element with this test id, once it can be clicked. It is brought to the middle of the
+    /// window first, as a person scrolls, because a bar may lie over the edges.
     pub async fn click(&self, id: &str) {
         eventually(&format!("{id} can be clicked"), async || {
-            self.find(id).await.click().await.map_err(|error| error.to_string())
+            let element = self.find(id).await;
+            let script = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})";
+            let arguments = vec![element.to_json().map_err(|error| error.to_string())?];
+            let scrolled = self.driver.execute(script, arguments).await;
+            scrolled.map_err(|error| error.to_string())?;
+            element.click().await.map_err(|error| error.to_string())
         })
         .await;
     }

@@ -55,6 +55,12 @@ impl Waybill {
         self.child.kill().await.expect("a running process can be killed");
     }
 
+    /// Waits until it has ended by itself; `None` if it still runs after `patience`.
+    pub async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let status = timeout(patience, self.child.wait()).await.ok()?;
+        Some(status.expect("it can be waited for"))
+    }
+
     /// SIGTERM, and waits until it has ended by itself; everything else it printed, and how it ended.
     pub async fn terminate(mut self) -> (ExitStatus, Vec<String>) {
         let process = self.child.id().expect("it is running");

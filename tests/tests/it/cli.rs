@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use tests::submission::{guide, key, sms, text};
-use tests::{Answer, Place, SandboxProcess, binary, eventually, is_full, wait::found};
+use tests::{
+    Answer, Place, SandboxProcess, binary, eventually, eventually_within, is_full, wait::found,
+};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -58,8 +60,8 @@ async fn rows_1_to_11_settings_that_cannot_be_used_are_refused() {
     let fine = "[connections.main]\ndialect = \"guide\"\nregion = \"eu-central-1\"\n\
                 client_id = \"id\"\nclient_secret = \"a-secret\"\n";
     let cases: Vec<(&str, String, &str)> = vec![
-        ("2 duplicate key", format!("{fine}client_id = \"other\"\n"), "client_id"),
-        ("2 wrong type", "[server]\nlisten = 7\n".into(), "listen"),
+        ("2 duplicate key", format!("{fine}client_id = \"other\"\n"), "line 6"),
+        ("2 wrong type", "[server]\nlisten = 7\n".into(), "line 2"),
         ("2 unknown section", format!("{fine}[surprises]\nof = \"life\"\n"), "surprises"),
         ("3 placeholder", fine.replace("a-secret", "YOUR_CLIENT_SECRET"), "client_secret"),
         ("3 empty secret", fine.replace("a-secret", ""), "client_secret"),
@@ -87,11 +89,7 @@ async fn rows_1_to_11_settings_that_cannot_be_used_are_refused() {
             format!("{fine}[sla]\nthreshold_seconds = nan\n"),
             "sla.threshold_seconds",
         ),
-        (
-            "7 threshold 1e400",
-            format!("{fine}[sla]\nthreshold_seconds = 1e400\n"),
-            "sla.threshold_seconds",
-        ),
+        ("7 threshold 1e400", format!("{fine}[sla]\nthreshold_seconds = 1e400\n"), "line 7"),
         (
             "9 bound too wide",
             format!("[server]\nlisten = \"192.0.2.1:80\"\n{fine}"),
@@ -182,32 +180,34 @@ async fn files_in_the_data_folder_are_for_their_owner_alone_and_a_wide_folder_is
     let place = Place::new();
     let waybill = place.serve().await;
     waybill.api.send(&key("modes", 1), &sms("Hello")).await;
-    for entry in fs::read_dir(place.data()).unwrap() {
-        let entry = entry.unwrap();
-        let mode = entry.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.file_name());
-    }
+    let wide: Vec<String> = fs::read_dir(place.data())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), entry.metadata().unwrap().permissions().mode()))
+        .filter(|(_, mode)| mode & 0o077 != 0)
+        .map(|(name, mode)| format!("{} {:o}", name.display(), mode & 0o777))
+        .collect();
+    assert!(wide.is_empty(), "others may read {wide:?}");
     waybill.kill9().await;
     fs::set_permissions(place.data(), fs::Permissions::from_mode(0o755)).unwrap();
     let ended = place.run(&["serve", "--listen", "127.0.0.1:0"]).await;
     assert!(matches!(ended.code, Some(2 | 3)), "{ended:?}");
 }
 
-/// A place whose proxy has run, taken a message and stopped in order; and its database file.
+/// A place whose proxy has run, taken so much that its one database file holds most of it, and stopped in
+/// order; and that file.
 async fn used_place() -> (Place, std::path::PathBuf) {
     let place = Place::new();
     let waybill = place.serve().await;
-    for number in 0..20 {
-        let mut body = guide(&format!("Message {number} {}", "x".repeat(2000)));
+    for number in 0..60 {
+        let mut body = guide(&format!("Message {number} {}", "x".repeat(100_000)));
         body["not_before"] = "2027-06-01T00:00:00Z".into();
         waybill.api.send(&key("used", number), &body).await;
     }
     let (status, _) = waybill.terminate().await;
     assert_eq!(status.code(), Some(0));
     let database = place.data().join("waybill.sqlite");
-    let beside = place.data().join("waybill.sqlite-wal");
-    let is_empty = fs::metadata(&beside).map_or(true, |file| file.len() == 0);
-    assert!(is_empty, "a stop in order leaves everything in the one file");
+    assert!(fs::metadata(&database).unwrap().len() > 2_000_000);
     (place, database)
 }
 
@@ -223,24 +223,44 @@ async fn refuses_untouched(place: &Place, database: &Path, what: &str) {
 
 #[tokio::test]
 async fn row_13_a_database_of_a_newer_schema_is_refused_and_untouched() {
-    let (place, database) = used_place().await;
-    let mut bytes = fs::read(&database).unwrap();
-    // The user version of an SQLite file: four bytes, the highest first, at offset 60.
-    let version = u32::from_be_bytes(bytes[60..64].try_into().unwrap());
-    assert!(version > 0);
-    bytes[60..64].copy_from_slice(&(version + 1).to_be_bytes());
-    fs::write(&database, &bytes).unwrap();
+    let place = Place::new();
+    let database = place.write("data/waybill.sqlite", &empty_database(4096, 999));
     refuses_untouched(&place, &database, "newer").await;
-    // The same file with its own version opens.
-    bytes[60..64].copy_from_slice(&version.to_be_bytes());
-    fs::write(&database, &bytes).unwrap();
+    assert!(!place.data().join("waybill.sqlite-wal").exists());
+    // The same file of no schema is a new one and opens.
+    place.write("data/waybill.sqlite", &empty_database(4096, 0));
     let waybill = place.serve().await;
-    assert_eq!(waybill.api.messages().await.len(), 20);
+    assert!(waybill.api.messages().await.is_empty());
+}
+
+/// An SQLite file without tables, as its format's description lays it out.
+fn empty_database(page: u16, user_version: u32) -> Vec<u8> {
+    let mut bytes = b"SQLite format 3\0".to_vec();
+    bytes.extend(page.to_be_bytes());
+    // Legacy journal, no reserved space, the payload fractions that are always these.
+    bytes.extend([1, 1, 0, 64, 32, 32]);
+    // Change counter, pages, free pages (first, count), schema cookie, schema format, cache, vacuum,
+    // encoding UTF-8, user version, incremental vacuum, application.
+    for word in [1, 1, 0, 0, 0, 4, 0, 0, 1, user_version, 0, 0] {
+        bytes.extend(word.to_be_bytes());
+    }
+    bytes.resize(92, 0);
+    bytes.extend(1u32.to_be_bytes());
+    bytes.extend(3_045_000u32.to_be_bytes());
+    // The schema's page: a leaf without cells, whose content starts at the end.
+    bytes.extend([0x0d, 0, 0, 0, 0]);
+    bytes.extend(page.to_be_bytes());
+    bytes.resize(usize::from(page), 0);
+    bytes
 }
 
 #[tokio::test]
 async fn row_14_a_damaged_database_is_refused_and_untouched() {
     let (place, database) = used_place().await;
+    // Without its log the file is what the last checkpoint left: older, but whole, and nothing mends it.
+    for name in ["waybill.sqlite-wal", "waybill.sqlite-shm"] {
+        let _ = fs::remove_file(place.data().join(name));
+    }
     let good = fs::read(&database).unwrap();
     let page = usize::from(u16::from_be_bytes(good[16..18].try_into().unwrap()));
     let mut flipped = good.clone();
@@ -259,12 +279,12 @@ async fn row_14_a_damaged_database_is_refused_and_untouched() {
     }
     fs::write(&database, &good).unwrap();
     let waybill = place.serve().await;
-    assert_eq!(waybill.api.messages().await.len(), 20);
+    assert!(!waybill.api.messages().await.is_empty());
 }
 
 #[tokio::test]
 async fn row_78_sigterm_during_sends_ends_well_and_everything_goes_on_after_a_restart() {
-    const MESSAGES: usize = 24;
+    const MESSAGES: usize = 60;
     let mut place = Place::new();
     let sandbox = SandboxProcess::start(&place).await;
     sandbox.put_speed(10.0).await;
@@ -273,7 +293,7 @@ async fn row_78_sigterm_during_sends_ends_well_and_everything_goes_on_after_a_re
         .await;
     place.configure(&sandbox.settings(&place));
     let waybill = place.serve().await;
-    for (number, to) in sandbox.conversations().iter().cycle().take(MESSAGES).enumerate() {
+    for (number, to) in sandbox.conversations().iter().take(20).cycle().take(MESSAGES).enumerate() {
         let body = text("main", &to.id, &to.from, &to.to, &format!("Message {number}"));
         waybill.api.send(&key("term", number), &body).await;
     }
@@ -291,7 +311,7 @@ async fn row_78_sigterm_during_sends_ends_well_and_everything_goes_on_after_a_re
     assert!(first < MESSAGES, "everything was sent before the stop");
 
     let waybill = place.serve().await;
-    let messages = eventually("all are delivered", async || {
+    let messages = eventually_within(Duration::from_secs(60), "all are delivered", async || {
         let messages = waybill.api.messages().await;
         let done = messages.values().filter(|one| is_delivered(one)).count();
         found(done == MESSAGES, done).map(|_| messages)

@@ -157,11 +157,15 @@ async fn a_revoked_token_is_renewed_once_and_the_call_replayed() {
     let stage = stage().await;
     let ids = stage.send(1).await;
     stage.all_arrive_once(&ids).await;
-    stage.sandbox.put_faults(&json!({"token_revoked": {"next": 2, "only": "send"}})).await;
     let mut more = Vec::new();
     for (number, to) in stage.sandbox.conversations().iter().skip(1).take(3).enumerate() {
+        // One at a time: a second refusal of the same call would be a missing right, and pause everything.
+        stage.sandbox.put_faults(&json!({"token_revoked": {"next": 1, "only": "send"}})).await;
         let body = text("main", &to.id, &to.from, &to.to, "After the revocation");
-        more.push(stage.waybill.api.send(&key("revoked", number), &body).await);
+        let id = stage.waybill.api.send(&key("revoked", number), &body).await;
+        let message = stage.waybill.api.message_in(&id, &["delivered", "read"], PATIENCE).await;
+        assert_eq!(message["attempts"], 1, "a replay is not an attempt: {message}");
+        more.push(id);
     }
     let all: Vec<String> = ids.into_iter().chain(more).collect();
     stage.all_arrive_once(&all).await;
@@ -172,10 +176,11 @@ async fn everything_at_once() {
     let stage = stage().await;
     let faults = json!({
         "latency": {"percent": 50, "ms": 200},
+        "token_revoked": {"next": 1},
+        "rate_429": {"next": 2, "only": "send"},
         "rate_5xx": {"percent": 10, "status": 500},
-        "lost_reply": {"percent": 15},
-        "reset": {"percent": 10},
-        "token_revoked": {"percent": 5},
+        "lost_reply": {"percent": 20, "only": "send"},
+        "reset": {"next": 3},
     });
     stage.survive(faults, 12).await;
 }

@@ -3,8 +3,12 @@
 
 mod api;
 mod cli;
+mod console;
+mod crash;
 mod faults;
 mod kill;
+mod kill_points;
+mod program;
 mod secrets;
 mod security;
 mod sinks;

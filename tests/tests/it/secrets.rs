@@ -62,12 +62,11 @@ async fn planted_secrets_appear_in_no_log_answer_metric_database_or_file_of_the_
     let conversations = sandbox.conversations();
     let mut ids = Vec::new();
     for (number, to) in conversations.iter().take(3).enumerate() {
-        let body = text("main", &to.id, &to.from, &to.to, "A body that is not logged: swordfish");
-        ids.push(api.send(&key("secret", number), &body).await);
         sandbox.put_faults(&json!({"token_revoked": {"next": 1}})).await;
-    }
-    for id in &ids {
-        api.message_in(id, &["delivered", "read"], Duration::from_secs(30)).await;
+        let body = text("main", &to.id, &to.from, &to.to, "A body that is not logged: swordfish");
+        let id = api.send(&key("secret", number), &body).await;
+        api.message_in(&id, &["delivered", "read"], Duration::from_secs(30)).await;
+        ids.push(id);
     }
     eventually_within(Duration::from_secs(30), "the sink has refused a batch", async || {
         let page = api.read(path::AUDIT_BATCHES).await;

@@ -21,6 +21,9 @@ use web_sys::AbortSignal;
 /// The code of a problem that is no answer at all: whether the proxy heard the request is not known.
 pub const UNREACHABLE: &str = "unreachable";
 
+/// The code of the proxy's refusal of a key that stands for another request.
+pub const KEY_REUSED: &str = "key_reused";
+
 /// Calls the proxy with the session's token.
 #[derive(Clone, Copy)]
 pub struct Client {

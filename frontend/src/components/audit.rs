@@ -15,6 +15,8 @@ fn shipping(batch: Option<&AuditBatch>) -> &'static str {
         Some(Shipping::Kept) => "kept",
         Some(Shipping::Waiting) => "waiting",
         Some(Shipping::Stalled) => "stalled",
+        Some(Shipping::Stopped) => "stopped",
+        Some(Shipping::Replaced) => "replaced",
         Some(Shipping::Acknowledged) => "acknowledged",
     }
 }
@@ -36,6 +38,8 @@ fn sentence(batch: Option<&AuditBatch>) -> String {
                 batch.problem.as_deref().unwrap_or("no reason given")
             )
         }
+        (Shipping::Stopped, _) => "The sink is gone: posted again when somebody resumes".into(),
+        (Shipping::Replaced, _) => "Replaced: its entries are sealed again in a new stream".into(),
         (Shipping::Acknowledged, Some(at)) => format!("Acknowledged {}", words::clock_seconds(at)),
         (Shipping::Acknowledged, None) => "Acknowledged".into(),
     }
@@ -46,7 +50,8 @@ fn tone(batch: Option<&AuditBatch>) -> (&'static str, Glyph) {
         None => ("state", Glyph::Dots),
         Some(Shipping::Kept) => ("state", Glyph::Shield),
         Some(Shipping::Waiting) => ("state", Glyph::Clock),
-        Some(Shipping::Stalled) => ("state state-failed", Glyph::Stop),
+        Some(Shipping::Stalled | Shipping::Stopped) => ("state state-failed", Glyph::Stop),
+        Some(Shipping::Replaced) => ("state", Glyph::Clock),
         Some(Shipping::Acknowledged) => ("state state-delivered", Glyph::Shield),
     }
 }

@@ -157,7 +157,7 @@ fn is_audit_under_way(detail: &MessageDetail) -> bool {
     let is_over =
         !matches!(detail.message.delivery.state.group(), Group::InFlight | Group::NeedsDecision);
     let is_open = |shipping: Option<Shipping>| {
-        matches!(shipping, None | Some(Shipping::Waiting | Shipping::Stalled))
+        matches!(shipping, None | Some(Shipping::Waiting | Shipping::Stalled | Shipping::Stopped))
     };
     (is_over && detail.audit.is_empty())
         || detail

@@ -2,7 +2,7 @@
 //! accepted the submission, so that trying again can never send a second message.
 
 use super::desk::{Desk, Sending};
-use crate::api::UNREACHABLE;
+use crate::api::{KEY_REUSED, UNREACHABLE};
 use crate::browser;
 use crate::components::finding::FindingNote;
 use crate::components::icon::{Glyph, Icon};
@@ -125,7 +125,7 @@ pub fn Outcome() -> impl IntoView {
         }
         .into_any(),
         // The key was used by other content: the draft was changed after a try whose answer was lost.
-        Sending::Refused(problem) if problem.status == 422 && problem.findings.is_empty() => view! {
+        Sending::Refused(problem) if problem.code == KEY_REUSED => view! {
             <div class="banner banner-warn" role="alert" id="outcome" tabindex="-1" data-testid="send-mismatch">
                 <Icon glyph=Glyph::Hand/>
                 <p>

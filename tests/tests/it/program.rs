@@ -115,11 +115,11 @@ impl Program {
     pub async fn advance(&mut self, api: &Api) -> Result<Vec<String>, Gone> {
         self.post(api).await?;
         let messages = read_all(api, "/api/v1/messages").await?;
-        let by_key: BTreeMap<&str, &Value> =
-            messages.iter().filter_map(|one| Some((one["key"].as_str()?, one))).collect();
+        let by_id: BTreeMap<&str, &Value> =
+            messages.iter().map(|one| (word(one, "id"), one)).collect();
         let mut waiting = Vec::new();
         for letter in &self.letters {
-            let Some(message) = by_key.get(letter.key.as_str()) else {
+            let Some(message) = by_id.get(self.id(&letter.key)) else {
                 waiting.push(format!("{} is not stored", letter.key));
                 continue;
             };
@@ -154,7 +154,10 @@ impl Program {
 
     /// Posts what has no answer yet.
     async fn post(&mut self, api: &Api) -> Result<(), Gone> {
-        for letter in self.letters.iter().filter(|one| !self.answers.contains_key(&one.key)) {
+        for letter in &self.letters {
+            if self.answers.contains_key(&letter.key) {
+                continue;
+            }
             match api.try_submit(&letter.key, &letter.body).await {
                 Ok(answer) => {
                     self.answers.insert(letter.key.clone(), answer.expect(202).json());
@@ -166,6 +169,11 @@ impl Program {
             }
         }
         Ok(())
+    }
+
+    /// The id an accepted letter's message was given.
+    fn id(&self, key: &str) -> &str {
+        word(&self.answers[key]["messages"][0], "id")
     }
 
     /// What was lost, doubled or is wrong otherwise, as the platform, the proxy and the auditor tell it.
@@ -199,7 +207,7 @@ impl Program {
             if answer.code() != "schedule" && (answer.status != 202 || answer.json() != *given) {
                 found.wrong.push(format!("{key}: repeated, {} instead of {given}", answer.text()));
             }
-            let Some(message) = by_id.get(word(&given["messages"][0], "id")) else {
+            let Some(message) = by_id.get(self.id(key)) else {
                 found.lost.push(format!("{key} was accepted and is gone"));
                 continue;
             };

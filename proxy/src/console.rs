@@ -5,7 +5,7 @@
 //! the path.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +23,7 @@ const NOT_BUILT: &[u8] = b"<!doctype html><html lang=en><meta charset=utf-8><tit
     <code>cargo xtask build --release</code>. The API works.";
 /// The page that shows HTML content: styled, but without scripts of its own, remote loads or our origin.
 const PREVIEW: &str = "preview.html";
+const PREVIEW_SCRIPT: &str = "preview.js";
 const PREVIEW_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; \
     img-src data:; frame-ancestors 'self'; sandbox allow-scripts";
 
@@ -76,6 +77,11 @@ impl Console {
         out.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         if let Some(encoding) = encoding {
             out.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        if name == PREVIEW_SCRIPT {
+            // The preview's frame is sandboxed and has no origin, so to its own script it is a stranger.
+            let policy = HeaderName::from_static("cross-origin-resource-policy");
+            out.insert(policy, HeaderValue::from_static("cross-origin"));
         }
         if name == PREVIEW {
             out.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PREVIEW_POLICY));

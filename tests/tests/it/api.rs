@@ -423,11 +423,11 @@ async fn a_message_scheduled_for_later_can_be_cancelled_and_others_cannot() {
     let counts = waybill.api.read(path::MESSAGE_COUNTS).await;
     assert_eq!((&counts["total"], &counts["cancelled"]), (&json!(1), &json!(1)));
     let again = cancel(id.clone()).await.expect(409);
-    assert_eq!(again.code(), "too_late");
+    assert_eq!(again.code(), "state");
     // A cancelled message does not hold its conversation.
     let next = waybill.api.send(&key("cancel", 2), &sms("Now")).await;
     waybill.api.message_in(&next, &["delivered", "read"], PATIENCE).await;
-    assert_eq!(cancel(next).await.expect(409).code(), "too_late");
+    assert_eq!(cancel(next).await.expect(409).code(), "state");
     assert_eq!(cancel("0191d3c4-7b1e-7a54-9a3f-0123456789ab".into()).await.status, 404);
     assert_eq!(cancel("nothing".into()).await.status, 400);
     let message = waybill.api.message(&id).await;

@@ -172,6 +172,26 @@ async fn a_revoked_token_is_renewed_once_and_the_call_replayed() {
 }
 
 #[tokio::test]
+async fn row_66_one_revocation_seen_by_many_calls_at_once_costs_one_new_token() {
+    let stage = stage().await;
+    let first = stage.send(1).await;
+    stage.all_arrive_once(&first).await;
+    // Every call is on its way for a while, so that several carry the token that is revoked.
+    let faults = json!({
+        "latency": {"percent": 100, "ms": 200},
+        "token_revoked": {"next": 1},
+    });
+    stage.sandbox.put_faults(&faults).await;
+    let mut ids = first;
+    for (number, to) in stage.sandbox.conversations().iter().skip(1).take(8).enumerate() {
+        let body = text("main", &to.id, &to.from, &to.to, "All at once");
+        ids.push(stage.waybill.api.send(&key("many", number), &body).await);
+    }
+    let messages = stage.all_arrive_once(&ids).await;
+    assert!(messages.iter().all(|one| one["attempts"] == 1), "{messages:?}");
+}
+
+#[tokio::test]
 async fn everything_at_once() {
     let stage = stage().await;
     let faults = json!({

@@ -1,5 +1,10 @@
 //! End-to-end tests, one module for each promise. Every test has its own processes and data folder.
-#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod api;
 mod cli;

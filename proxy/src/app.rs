@@ -105,6 +105,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
             seed: config.sandbox_seed,
             data: Some(data.join(&format!("sandbox-{}.sqlite", config.sandbox_seed))),
             audit_secret: Some(audit_secret.clone()),
+            audit_previous_secret: config.audit.previous.as_ref().map(|(_, secret)| secret.clone()),
             client_id: None,
             client_secret: None,
         };
@@ -131,14 +132,17 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     if sandbox.is_some() {
         introduce(config.sandbox_seed, &connections, store.as_ref()).await?;
     }
+    let previous_secret = config.audit.previous.as_ref().map(|(_, secret)| secret);
     let signer = HmacSigner::new(config.audit.key_id.clone(), &audit_secret)
-        .ok_or(StartError::AuditSecret)?;
+        .ok_or(StartError::AuditSecret)?
+        .with_previous(previous_secret);
     let engine = Arc::new(Engine {
         store,
         connections,
         policy: config.policy.clone(),
         threshold_ms: config.threshold_ms,
         signer: Arc::new(signer),
+        audit: config.audit.policy.clone(),
         nudges: Nudges::default(),
     });
     let open = engine.store.recover(clock::now()).await?;

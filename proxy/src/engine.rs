@@ -8,6 +8,7 @@ use shared::channel::Channel;
 use shared::delivery::Policy;
 use shared::id::ConnectionName;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// One platform organisation with everything that is shared by calls to it.
@@ -28,6 +29,30 @@ pub struct Connection {
     pub channels_without_receipts: Vec<Channel>,
     /// Where its audit batches go.
     pub sink: Option<Sink>,
+}
+
+/// How audit batches are kept, beside how they are made.
+#[derive(Clone, Debug)]
+pub struct AuditPolicy {
+    /// An empty batch is sealed after this long without one; `None` for never.
+    pub heartbeat: Option<Duration>,
+    /// Entries of a connection that may wait for its sink.
+    pub backlog_max: u64,
+    /// Whether more than that refuses new messages, or is only said aloud.
+    pub refuses: bool,
+    /// How long an acknowledged batch is kept.
+    pub keep: Duration,
+}
+
+impl Default for AuditPolicy {
+    fn default() -> Self {
+        Self {
+            heartbeat: None,
+            backlog_max: 1_000_000,
+            refuses: true,
+            keep: Duration::from_secs(90 * 24 * 60 * 60),
+        }
+    }
 }
 
 /// An audit sink.
@@ -64,11 +89,19 @@ pub struct Engine {
     pub threshold_ms: u64,
     /// Signs audit batches.
     pub signer: Arc<HmacSigner>,
+    /// How audit batches are kept.
+    pub audit: AuditPolicy,
     /// Wakes workers.
     pub nudges: Nudges,
 }
 
 impl Engine {
+    /// The audit entries of a connection above which new messages are refused. Where nothing ships, nothing
+    /// waits for a sink.
+    pub fn audit_backlog_max(&self, connection: &Connection) -> Option<u64> {
+        (self.audit.refuses && connection.sink.is_some()).then_some(self.audit.backlog_max)
+    }
+
     /// The connection of that name.
     pub fn connection(&self, name: &ConnectionName) -> Option<&Connection> {
         self.connections.iter().find(|one| one.name == *name)

@@ -55,6 +55,7 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::SLA, get(sla::report_sla))
         .route(path::AUDIT_BATCHES, get(audit::list_batches))
         .route(path::AUDIT_EXPORT, get(audit::export_batches))
+        .route(path::AUDIT_RESUME, post(audit::resume_shipping))
         .route(path::EVENTS, get(events::stream_events))
         .route(path::OPTIONS, get(options::find_options))
         .route(path::BUDGET, get(budget::list_budgets))

@@ -45,6 +45,8 @@ pub mod path {
     pub const AUDIT_BATCHES: &str = "/api/v1/audit/batches";
     /// `GET`: everything needed to verify a stream offline.
     pub const AUDIT_EXPORT: &str = "/api/v1/audit/export";
+    /// `POST`: post to a sink again that refused batches or was gone.
+    pub const AUDIT_RESUME: &str = "/api/v1/audit/resume";
     /// `GET`: the live stream, `text/event-stream`.
     pub const EVENTS: &str = "/api/v1/events";
     /// `GET`: what the page must know.
@@ -269,8 +271,35 @@ pub enum Shipping {
     Waiting,
     /// The sink refuses it; tried hourly.
     Stalled,
+    /// The sink is gone; posted again when a person resumes.
+    Stopped,
+    /// Its stream ended before the sink acknowledged it; its entries are in batches of the next one.
+    Replaced,
     /// The sink has it.
     Acknowledged,
+}
+
+/// A person's word that a sink may be posted to again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ResumeRequest {
+    /// The connection whose batches it takes.
+    pub connection: ConnectionName,
+    /// Begin a new stream: the sink holds other batches of this one and will never take ours. Batches it has
+    /// not acknowledged stay here as replaced, and their entries are sealed again in the new stream.
+    #[serde(default)]
+    pub new_stream: bool,
+}
+
+/// What resuming did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ResumeAnswer {
+    /// True when batches are on their way again.
+    pub resumed: bool,
+    /// The new stream, if one was begun.
+    pub new_stream: Option<String>,
 }
 
 /// A batch with all that a verifier needs.

@@ -3,6 +3,8 @@
 //! Nothing here knows a key: the proxy signs these bytes. An entry is encoded once, when it is stored, so no
 //! later change of code or field can break a batch that already holds it.
 
+pub mod verify;
+
 use crate::delivery::{Delivery, Ending};
 use crate::sla::Verdict;
 use crate::time::Timestamp;

@@ -55,6 +55,7 @@ pub async fn sandbox(args: SandboxArgs) -> Exit {
         seed: args.seed,
         data: args.data,
         audit_secret,
+        audit_previous_secret: None,
         client_id: None,
         client_secret: None,
     };

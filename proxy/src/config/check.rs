@@ -2,6 +2,7 @@
 
 use super::layers::{Flags, HomeFolders, Number, Written, WrittenAudit, WrittenConnection};
 use super::{AuditConfig, Config, ConnectionConfig, LogConfig, Target, region};
+use crate::engine::AuditPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use shared::channel::Channel;
 use shared::delivery::Policy;
@@ -188,24 +189,71 @@ fn audit(written: WrittenAudit, problems: &mut Problems) -> AuditConfig {
     if let Some(url) = &sink_url {
         base_url("audit.sink_url", url, problems);
     }
-    let secret = secret("audit.secret", written.secret, written.secret_file, problems);
-    if let Some(secret) = &secret
-        && secret.expose_secret().len() < SECRET_BYTES_MIN
-    {
-        let length = secret.expose_secret().len();
-        problems.add(
-            "audit.secret",
-            format!("has {length} bytes; it must have {SECRET_BYTES_MIN} or more"),
-        );
-    }
+    let secret = audit_secret("audit.secret", written.secret, written.secret_file, problems);
     let key_id = written.key_id;
-    if key_id.is_empty()
-        || key_id.len() > 64
-        || !key_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-    {
-        problems.add("audit.key_id", "must be 1 to 64 of A-Z a-z 0-9 _ -");
+    check_key_id("audit.key_id", &key_id, problems);
+    let is_rotating = written.previous_secret.is_some() || written.previous_secret_file.is_some();
+    let previous = audit_secret(
+        "audit.previous_secret",
+        written.previous_secret,
+        written.previous_secret_file,
+        problems,
+    );
+    let previous_key_id = written.previous_key_id;
+    if is_rotating {
+        check_key_id("audit.previous_key_id", &previous_key_id, problems);
+        if previous_key_id == key_id {
+            problems.add("audit.previous_key_id", "must differ from audit.key_id");
+        }
+    } else if !previous_key_id.is_empty() {
+        problems.add("audit.previous_secret", "is missing; previous_key_id names its key");
     }
-    AuditConfig { sink_url, secret, key_id }
+    let heartbeat =
+        whole("audit.heartbeat_seconds", written.heartbeat_seconds, 0, 86_400, problems);
+    let refuses = match written.on_backlog.as_str() {
+        "refuse" => true,
+        "warn" => false,
+        other => {
+            let text = format!("\"{other}\" is neither \"refuse\" nor \"warn\"");
+            problems.add("audit.on_backlog", text);
+            true
+        }
+    };
+    let backlog_max =
+        whole("audit.backlog_entries", written.backlog_entries, 1, 1_000_000_000, problems);
+    let keep_days = whole("audit.keep_days", written.keep_days, 1, 36_500, problems);
+    AuditConfig {
+        sink_url,
+        secret,
+        key_id,
+        previous: previous.map(|secret| (previous_key_id, secret)),
+        policy: AuditPolicy {
+            heartbeat: (heartbeat > 0).then(|| Duration::from_secs(heartbeat)),
+            backlog_max,
+            refuses,
+            keep: Duration::from_secs(keep_days * 24 * 60 * 60),
+        },
+    }
+}
+
+fn audit_secret(
+    name: &str,
+    inline: Option<SecretString>,
+    file: Option<PathBuf>,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    let secret = secret(name, inline, file, problems)?;
+    let length = secret.expose_secret().len();
+    if length < SECRET_BYTES_MIN {
+        problems.add(name, format!("has {length} bytes; it must have {SECRET_BYTES_MIN} or more"));
+    }
+    Some(secret)
+}
+
+fn check_key_id(name: &str, key_id: &str, problems: &mut Problems) {
+    if !crate::audit::is_key_id(key_id) {
+        problems.add(name, "must be 1 to 64 of A-Z a-z 0-9 _ -");
+    }
 }
 
 /// A secret written inline or kept in a file, never both; trimmed of the line break editors add.

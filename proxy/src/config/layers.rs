@@ -74,6 +74,13 @@ pub(super) struct WrittenAudit {
     pub secret: Option<secrecy::SecretString>,
     pub secret_file: Option<PathBuf>,
     pub key_id: String,
+    pub previous_key_id: String,
+    pub previous_secret: Option<secrecy::SecretString>,
+    pub previous_secret_file: Option<PathBuf>,
+    pub heartbeat_seconds: Number,
+    pub on_backlog: String,
+    pub backlog_entries: Number,
+    pub keep_days: Number,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -271,8 +278,10 @@ fn from_environment(environment: &[(String, String)], problems: &mut Problems) -
 /// A file that holds a secret must be readable by its owner alone.
 fn refuse_readable_secrets(path: &Path, table: &Table, problems: &mut Problems) {
     let holds = |table: &Table, name: &str| table.contains_key(name);
-    let in_audit =
-        table.get("audit").and_then(Value::as_table).is_some_and(|one| holds(one, "secret"));
+    let in_audit = table
+        .get("audit")
+        .and_then(Value::as_table)
+        .is_some_and(|one| holds(one, "secret") || holds(one, "previous_secret"));
     let in_connection = table.get("connections").and_then(Value::as_table).is_some_and(|all| {
         all.values().filter_map(Value::as_table).any(|one| holds(one, "client_secret"))
     });

@@ -11,6 +11,7 @@ mod region;
 pub use check::Problems;
 pub use layers::{Flags, load};
 
+use crate::engine::AuditPolicy;
 use secrecy::SecretString;
 use shared::channel::Channel;
 use shared::delivery::Policy;
@@ -60,6 +61,10 @@ pub struct AuditConfig {
     pub secret: Option<SecretString>,
     /// Names the key.
     pub key_id: String,
+    /// The key that signed before, with its id, while receivers may know only that one.
+    pub previous: Option<(String, SecretString)>,
+    /// Heartbeat, backlog and retention.
+    pub policy: AuditPolicy,
 }
 
 /// One platform organisation.

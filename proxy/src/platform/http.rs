@@ -148,7 +148,8 @@ impl Caller {
     }
 }
 
-fn stated_wait(headers: &HeaderMap) -> Option<Duration> {
+/// The wait that an answer's `Retry-After` asks for.
+pub fn stated_wait(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("retry-after").into_iter().filter_map(|one| one.to_str().ok());
     let date = headers.get("date").and_then(|one| one.to_str().ok());
     wait::retry_after(values, date, crate::clock::now())

@@ -61,6 +61,26 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
         "Batches the sink refuses.",
         &plain(backlog.batches_stalled),
     );
+    family(
+        "waybill_audit_batches_stopped",
+        "Batches that wait for a person, because the sink is gone.",
+        &plain(backlog.batches_stopped),
+    );
+    let entries: Vec<(String, u64)> = backlog
+        .entries_waiting
+        .iter()
+        .map(|(name, entries)| (format!("{{connection=\"{name}\"}}"), *entries))
+        .collect();
+    family(
+        "waybill_audit_entries_waiting",
+        "Audit entries the sink has not acknowledged, sealed or not.",
+        &entries,
+    );
+    family(
+        "waybill_audit_streams_replaced",
+        "Audit streams that ended because the database was rolled back or restored.",
+        &plain(backlog.streams_replaced),
+    );
     let usages: Vec<_> =
         app.engine.connections.iter().map(|one| (one.name.as_str(), one.budget.usage())).collect();
     let of = |pick: fn(&crate::platform::budget::Usage) -> u32| -> Vec<(String, u64)> {

@@ -34,6 +34,7 @@ use utoipa::OpenApi;
         sla::report_sla,
         audit::list_batches,
         audit::export_batches,
+        audit::resume_shipping,
         options::find_options,
         budget::list_budgets,
         sandbox::forward,

@@ -78,6 +78,7 @@ pub async fn create_submission(
             channel,
             payload: request.payload,
             delivery,
+            audit_backlog_max: engine.audit_backlog_max(connection),
         })
         .await?;
     match accepted {
@@ -86,6 +87,15 @@ pub async fn create_submission(
             Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
         }
         Accepted::Repeated(answer) => Ok((StatusCode::ACCEPTED, Json(answer)).into_response()),
+        Accepted::AuditBacklog { waiting } => Err(Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "audit_backlog",
+            "The audit sink has not taken what was sent before",
+        )
+        .detail(format!(
+            "Nothing was stored. {waiting} audit entries wait for the sink; when it takes them, send again \
+             with the same key."
+        ))),
         Accepted::KeyMismatch => Err(Failure::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "key_reused",

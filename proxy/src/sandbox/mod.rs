@@ -42,6 +42,8 @@ pub struct SandboxOptions {
     pub data: Option<PathBuf>,
     /// The key audit batches are verified with; `None` stores them unverified.
     pub audit_secret: Option<SecretString>,
+    /// The key before it, while keys are being changed: batches sealed under it verify too.
+    pub audit_previous_secret: Option<SecretString>,
     /// The client id to accept; `None` takes the stored one, or makes one.
     pub client_id: Option<String>,
     /// The client secret to accept; `None` takes the stored one, or makes one.
@@ -122,6 +124,7 @@ struct Inner {
     client_id: String,
     client_secret: SecretString,
     audit_secret: Option<SecretString>,
+    audit_previous_secret: Option<SecretString>,
     world: Vec<SimulatedConversation>,
     /// When this sandbox first ran, by the simulated clock: closed conversations ended an hour before.
     made_at: Timestamp,
@@ -159,6 +162,7 @@ impl Sandbox {
             client_id,
             client_secret,
             audit_secret: options.audit_secret,
+            audit_previous_secret: options.audit_previous_secret,
             world: shared::simulator::world(seed),
             made_at,
             store,

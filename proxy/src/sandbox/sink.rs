@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::audit::{Link, chain_text};
@@ -48,8 +48,12 @@ async fn receive_batch(
     let body = body.map_err(|rejection| Refusal::body(&rejection))?;
     let verified = match &sandbox.0.audit_secret {
         Some(secret) => {
-            let key = secret.expose_secret().as_bytes();
-            let position = verify(key, &headers, &body, crate::clock::now())
+            let check = |secret: &SecretString| {
+                verify(secret.expose_secret().as_bytes(), &headers, &body, crate::clock::now())
+            };
+            let previous = sandbox.0.audit_previous_secret.as_ref();
+            let position = check(secret)
+                .or_else(|fault| previous.map_or(Err(fault), check))
                 .map_err(|fault| Refusal::unauthorised("audit.signature", fault.0))?;
             let count = header(&headers, "x-audit-count");
             check_entries(count.filter(|_| position.is_some()), &body)?;
@@ -81,9 +85,9 @@ async fn receive_batch(
     Ok(match placed {
         Placed::Stored => Json(json!({ "stored": true })).into_response(),
         Placed::Repeated => Json(json!({ "stored": false })).into_response(),
-        Placed::Forked => {
+        Placed::Forked(last) => {
             tracing::warn!("an audit batch was posted again with another chain value");
-            conflict("Another batch holds this place in the stream", None)
+            conflict("Another batch holds this place in the stream", Some(last))
         }
         Placed::OutOfOrder(last) => {
             conflict("The batch does not follow the last one held of its stream", Some(last))

@@ -112,8 +112,8 @@ pub enum Placed {
     Stored,
     /// The very same batch was stored before.
     Repeated,
-    /// Another batch holds its place.
-    Forked,
+    /// Another batch holds its place; the last sequence held of the stream.
+    Forked(i64),
     /// It does not follow the last one held, whose sequence this is (0 for none).
     OutOfOrder(i64),
 }
@@ -323,7 +323,15 @@ impl Store {
                 .optional()?;
             if let Some(chain) = held {
                 let is_same = chain.as_deref() == Some(position.chain.as_str());
-                return Ok(if is_same { Placed::Repeated } else { Placed::Forked });
+                if is_same {
+                    return Ok(Placed::Repeated);
+                }
+                let last = transaction.query_row(
+                    "SELECT max(sequence) FROM audit_batch WHERE stream = ?",
+                    [&position.stream],
+                    |row| row.get(0),
+                )?;
+                return Ok(Placed::Forked(last));
             }
             if is_chained && let Some(last) = out_of_order(&transaction, position)? {
                 return Ok(Placed::OutOfOrder(last));

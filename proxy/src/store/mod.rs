@@ -72,6 +72,8 @@ pub struct NewSubmission {
     pub payload: Payload,
     /// The message's first state.
     pub delivery: Delivery,
+    /// Refuse it while this many audit entries of the connection, or more, wait for the sink.
+    pub audit_backlog_max: Option<u64>,
 }
 
 /// What became of a submission.
@@ -83,6 +85,11 @@ pub enum Accepted {
     Repeated(SubmissionAccepted),
     /// The key was used before for another request.
     KeyMismatch,
+    /// Nothing was stored: too many audit entries wait for the sink.
+    AuditBacklog {
+        /// How many.
+        waiting: u64,
+    },
 }
 
 /// Which work a worker asks for.
@@ -184,11 +191,16 @@ pub enum SealWhen {
     OldestAt(Timestamp),
     /// Now, however few entries there are: the process is stopping.
     Now,
+    /// As a heartbeat, without entries: none wait, the sink has every batch, and the last one was sealed at
+    /// or before this moment.
+    IdleSince(Timestamp),
 }
 
 /// A batch on its way to the sink.
 #[derive(Debug, Clone)]
 pub struct ShippableBatch {
+    /// Names the batch in this store; rises in the order of sealing, over all streams.
+    pub position: u64,
     /// Stream, sequence and signatures.
     pub batch: AuditBatch,
     /// The previous batch's chain value.
@@ -211,6 +223,54 @@ pub enum Shipped {
         /// It refused the batch, rather than being unreachable.
         stalled: bool,
     },
+    /// It is gone for good; nothing is posted until a person resumes.
+    Gone {
+        /// What it said.
+        problem: String,
+    },
+    /// It lacks batches it had acknowledged: it holds the stream up to `last_sequence` only.
+    Behind {
+        /// The last one it holds, at least two before this batch.
+        last_sequence: u64,
+        /// When to post the first missing one.
+        next_at: Timestamp,
+        /// When to try again if the missing ones are not held here any more.
+        stalled_until: Timestamp,
+    },
+    /// It holds other batches of this stream than this database does, which was therefore rolled back.
+    Forked {
+        /// What it said.
+        problem: String,
+    },
+}
+
+/// What recording an answer of the sink brought about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// What was asked for.
+    Done,
+    /// The batch is no longer on its way; nothing changed.
+    Stale,
+    /// The batches from this sequence are on their way again.
+    ShippingAgain {
+        /// The first of them.
+        from: u64,
+    },
+    /// The sink lacks batches that are not held here any more; the stream is stalled.
+    NotHeld,
+    /// Another stream took the place of this one.
+    Replaced(NewStream),
+}
+
+/// A stream that took the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewStream {
+    /// The one that ended.
+    pub old: String,
+    /// The one in use from now on.
+    pub stream: String,
+    /// Batches of the old one the sink never acknowledged; their entries are sealed again in the new one.
+    pub batches_replaced: u64,
 }
 
 /// How much is waiting, for metrics and readiness.
@@ -224,6 +284,12 @@ pub struct Backlog {
     pub batches_waiting: u64,
     /// Batches the sink refuses.
     pub batches_stalled: u64,
+    /// Batches that wait for a person, because the sink is gone.
+    pub batches_stopped: u64,
+    /// Audit entries the sink has not acknowledged, sealed or not, by connection.
+    pub entries_waiting: Vec<(ConnectionName, u64)>,
+    /// Streams that took the place of another: rolled-back databases found, and restores.
+    pub streams_replaced: u64,
 }
 
 /// The durable record. See the module's text.
@@ -299,25 +365,47 @@ pub trait Store: Send + Sync {
         connection: ConnectionName,
         now: Timestamp,
     ) -> Result<Option<ShippableBatch>, Error>;
-    /// Records what the sink did.
+    /// Records what the sink did with the batch at `position`.
     async fn record_shipping(
         &self,
-        connection: ConnectionName,
-        sequence: u64,
+        position: u64,
         outcome: Shipped,
         now: Timestamp,
-    ) -> Result<(), Error>;
+    ) -> Result<Recorded, Error>;
+    /// Lets a stream that the sink refuses or is gone for be posted again at once; false when none waits.
+    async fn resume_shipping(
+        &self,
+        connection: ConnectionName,
+        now: Timestamp,
+    ) -> Result<bool, Error>;
+    /// Ends a connection's stream and begins another, whose first batch names the last batch the sink
+    /// acknowledged. Batches it has not acknowledged stay, marked as replaced, and their entries wait to be
+    /// sealed again: nothing is deleted and no entry misses the sink. `None` when nothing was ever sealed.
+    async fn start_audit_stream(
+        &self,
+        connection: ConnectionName,
+        why: String,
+    ) -> Result<Option<NewStream>, Error>;
+    /// Forgets the bodies of at most `limit` batches that were acknowledged before a moment, and the rest of
+    /// them where no message's history shows them any more. Returns how many bodies.
+    async fn forget_audit_batches(
+        &self,
+        acknowledged_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, Error>;
+    /// Audit entries of a connection the sink has not acknowledged, sealed or not.
+    async fn audit_entries_waiting(&self, connection: ConnectionName) -> Result<u64, Error>;
     /// Sealed batches, newest first.
     async fn list_audit_batches(
         &self,
         cursor: Option<String>,
         limit: u32,
     ) -> Result<Page<AuditBatch>, Error>;
-    /// Sealed batches of a connection's stream with their bodies, oldest first, from `from_sequence`.
+    /// Sealed batches of a connection with their bodies, oldest first, after a position.
     async fn export_audit_batches(
         &self,
         connection: ConnectionName,
-        from_sequence: u64,
+        after: u64,
         limit: u32,
     ) -> Result<Vec<ShippableBatch>, Error>;
 

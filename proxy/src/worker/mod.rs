@@ -66,6 +66,7 @@ pub fn start(engine: &Arc<Engine>, tasks: &TaskTracker, stop: &CancellationToken
     tasks.spawn(run(Arc::clone(engine), reconcile::Reconcile, stop.clone()));
     tasks.spawn(run(Arc::clone(engine), track::Track, stop.clone()));
     tasks.spawn(run(Arc::clone(engine), seal::Seal, stop.clone()));
+    tasks.spawn(run(Arc::clone(engine), seal::Keep, stop.clone()));
     tasks.spawn(run(Arc::clone(engine), ship::Ship, stop.clone()));
 }
 

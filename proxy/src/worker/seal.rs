@@ -1,7 +1,8 @@
-//! Closes audit batches: at 50 entries, or 5 s after the oldest. Sending never waits for it.
+//! Closes audit batches: at 50 entries, or 5 s after the oldest. Sending never waits for it. And keeps house:
+//! old acknowledged batches are forgotten, and a backlog over its limit is said aloud.
 
 use super::{Progress, Worker};
-use crate::engine::Engine;
+use crate::engine::{AuditPolicy, Engine};
 use crate::store::{Error, SealWhen};
 use async_trait::async_trait;
 use shared::time::Timestamp;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 const OPEN_FOR: Duration = Duration::from_secs(5);
+/// Batches forgotten in one transaction.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 
 /// The worker that seals.
 pub struct Seal;
@@ -28,17 +31,21 @@ impl Worker for Seal {
     }
 
     async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
-        let open_for_ms = i64::try_from(OPEN_FOR.as_millis()).unwrap_or(i64::MAX);
-        let oldest = Timestamp::from_unix_ms(now.unix_ms() - open_for_ms);
-        let sealed = seal_all(engine, SealWhen::OldestAt(oldest), now).await?;
+        let mut sealed = seal_all(engine, SealWhen::OldestAt(before(now, OPEN_FOR)), now).await?;
+        if let Some(idle) = engine.audit.heartbeat {
+            sealed |= seal_all(engine, SealWhen::IdleSince(before(now, idle)), now).await?;
+        }
         Ok(if sealed { Progress::More } else { Progress::Idle })
     }
 }
 
-/// Seals at most one batch of each stream; true when any was.
+/// Seals at most one batch of each stream; true when any was. A heartbeat needs a sink that hears it.
 pub async fn seal_all(engine: &Engine, when: SealWhen, now: Timestamp) -> Result<bool, Error> {
     let mut sealed = false;
     for connection in &engine.connections {
+        if matches!(when, SealWhen::IdleSince(_)) && connection.sink.is_none() {
+            continue;
+        }
         let signer = engine.signer.clone();
         let batch =
             engine.store.seal_audit_batch(connection.name.clone(), signer, when, now).await?;
@@ -54,4 +61,49 @@ pub async fn seal_all(engine: &Engine, when: SealWhen, now: Timestamp) -> Result
         }
     }
     Ok(sealed)
+}
+
+fn before(now: Timestamp, duration: Duration) -> Timestamp {
+    let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_ms(now.unix_ms().saturating_sub(ms))
+}
+
+/// The worker that forgets what was acknowledged long ago and watches what was not.
+pub struct Keep;
+
+#[async_trait]
+impl Worker for Keep {
+    fn name(&self) -> &'static str {
+        "keep"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn nudge<'a>(&self, _engine: &'a Engine) -> Option<&'a Notify> {
+        None
+    }
+
+    async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
+        let AuditPolicy { keep, backlog_max, refuses, .. } = engine.audit;
+        let forgotten =
+            engine.store.forget_audit_batches(before(now, keep), FORGOTTEN_AT_ONCE).await?;
+        if forgotten == u64::from(FORGOTTEN_AT_ONCE) {
+            return Ok(Progress::More);
+        }
+        for connection in engine.connections.iter().filter(|one| one.sink.is_some()) {
+            let waiting = engine.store.audit_entries_waiting(connection.name.clone()).await?;
+            if waiting >= backlog_max {
+                let effect = if refuses { "new messages are refused" } else { "sending goes on" };
+                tracing::error!(
+                    connection = %connection.name,
+                    waiting,
+                    backlog_max,
+                    "too many audit entries wait for the sink; {effect}"
+                );
+            }
+        }
+        Ok(Progress::Idle)
+    }
 }

@@ -2,22 +2,64 @@
 //!
 //! Nothing is skipped and nothing is dropped: a batch the sink refuses stays first in line and holds the
 //! later ones, because a gap in the chain is worse than a delay (§4.5).
+//!
+//! ```text
+//! 2xx, read to its end     acknowledged
+//! 408, 429, 5xx, no answer again by the schedule, never sooner than Retry-After says
+//! 409 with what it holds   behind us: posted again from there, if all of it is still held here
+//!                          ahead of us: this database was rolled back; a new stream replaces this one
+//! 410                      stopped until a person resumes
+//! anything else            stalled: again hourly, or when a person resumes
+//! ```
 
 use super::{Progress, Worker};
-use crate::audit;
-use crate::engine::{Connection, Engine, Sink};
+use crate::audit::{self, HmacSigner};
+use crate::clock;
+use crate::engine::{Engine, Sink};
 use crate::failpoint::{self, Call, Point};
 use crate::platform::http;
-use crate::store::{Error, ShippableBatch, Shipped};
+use crate::store::{Error, Recorded, ShippableBatch, Shipped, Store};
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use futures_util::future::try_join_all;
+use serde_json::Value;
+use shared::id::ConnectionName;
 use shared::time::Timestamp;
+use shared::wait;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
-/// The waits between posts of a batch; the last one repeats without end.
-const WAITS_S: [u64; 6] = [5, 30, 120, 600, 1800, 3600];
+/// Most bytes read of an answer: only a 409 says anything in its body.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// When a batch is posted again, and how long one post may take.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The whole post, answer included.
+    pub timeout: Duration,
+    /// The waits after the first, second, … post without a clear answer; the last one repeats without end.
+    pub waits: Vec<Duration>,
+    /// The wait after a refusal.
+    pub stalled: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        let waits = [5, 30, 120, 600, 1800, 3600].map(Duration::from_secs);
+        Self {
+            timeout: Duration::from_secs(20),
+            waits: waits.to_vec(),
+            stalled: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Schedule {
+    fn wait_after(&self, attempts: u32) -> Duration {
+        let index = usize::try_from(attempts).unwrap_or(usize::MAX);
+        self.waits.get(index).or(self.waits.last()).copied().unwrap_or(self.stalled)
+    }
+}
 
 /// The worker that ships.
 pub struct Ship;
@@ -37,49 +79,89 @@ impl Worker for Ship {
     }
 
     async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
+        let schedule = Schedule::default();
+        let (store, signer) = (engine.store.as_ref(), engine.signer.as_ref());
         let shipped = try_join_all(engine.connections.iter().filter_map(|connection| {
-            connection.sink.as_ref().map(|sink| ship_next(engine, connection, sink, now))
+            let sink = connection.sink.as_ref()?;
+            Some(ship_next(store, signer, &connection.name, sink, &schedule, now))
         }));
         let any = shipped.await?.contains(&true);
         Ok(if any { Progress::More } else { Progress::Idle })
     }
 }
 
-async fn ship_next(
-    engine: &Engine,
-    connection: &Connection,
+/// Posts the lowest batch of a connection, if one is due, and records what the sink did with it. True when
+/// the sink has it now, or when there is a new stream to seal for.
+pub async fn ship_next(
+    store: &dyn Store,
+    signer: &HmacSigner,
+    connection: &ConnectionName,
     sink: &Sink,
+    schedule: &Schedule,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let Some(next) = engine.store.next_batch_to_ship(connection.name.clone(), now).await? else {
+    let Some(next) = store.next_batch_to_ship(connection.clone(), now).await? else {
         return Ok(false);
     };
     failpoint::hit(Point::BeforeRequest(Call::Ship));
-    let outcome = post(engine, sink, &next, now).await;
+    let outcome = post(signer, sink, schedule, &next, now).await;
     failpoint::hit(Point::AfterAnswer(Call::Ship));
-    let acknowledged = outcome == Shipped::Acknowledged;
-    if let Shipped::Later { problem, stalled, .. } = &outcome {
-        tracing::warn!(
-            sequence = next.batch.sequence,
-            problem,
-            stalled,
-            "the sink did not take a batch"
-        );
+    let (stream, sequence) = (&next.batch.stream, next.batch.sequence);
+    match &outcome {
+        Shipped::Acknowledged => {}
+        Shipped::Later { problem, stalled: false, .. } => {
+            tracing::warn!(stream, sequence, problem, "the sink did not take a batch");
+        }
+        Shipped::Later { problem, stalled: true, .. } => {
+            tracing::error!(stream, sequence, problem, "the sink refuses a batch; tried hourly");
+        }
+        Shipped::Gone { problem } => {
+            tracing::error!(stream, sequence, problem, "shipping stopped until somebody resumes");
+        }
+        Shipped::Behind { last_sequence, .. } => {
+            tracing::error!(stream, sequence, last_sequence, "the sink lost batches it had");
+        }
+        Shipped::Forked { problem } => {
+            tracing::error!(stream, sequence, problem, "this database was rolled back");
+        }
     }
-    let sequence = next.batch.sequence;
-    let at = crate::clock::now();
-    engine.store.record_shipping(connection.name.clone(), sequence, outcome, at).await?;
-    Ok(acknowledged)
+    let acknowledged = outcome == Shipped::Acknowledged;
+    match store.record_shipping(next.position, outcome, clock::now()).await? {
+        Recorded::Done | Recorded::Stale => Ok(acknowledged),
+        Recorded::ShippingAgain { from } => {
+            tracing::warn!(stream, from, "batches are posted to the sink again");
+            Ok(false)
+        }
+        Recorded::NotHeld => {
+            tracing::error!(stream, "the sink lacks batches that are not held here any more");
+            Ok(false)
+        }
+        Recorded::Replaced(new) => {
+            tracing::error!(
+                old = new.old,
+                stream = new.stream,
+                batches_replaced = new.batches_replaced,
+                "a new audit stream begins; what the sink never acknowledged is sealed again in it"
+            );
+            Ok(true)
+        }
+    }
 }
 
-async fn post(engine: &Engine, sink: &Sink, next: &ShippableBatch, now: Timestamp) -> Shipped {
+async fn post(
+    signer: &HmacSigner,
+    sink: &Sink,
+    schedule: &Schedule,
+    next: &ShippableBatch,
+    now: Timestamp,
+) -> Shipped {
     let seconds = now.unix_ms() / 1000;
     let id = audit::webhook_id(next);
-    let signature = engine.signer.webhook_signature(&id, seconds, &next.body);
+    let signature = signer.webhook_signature(&id, seconds, &next.body);
     let mut request = sink
         .client
         .post(&sink.url)
-        .timeout(TIMEOUT)
+        .timeout(schedule.timeout)
         .header("content-type", "application/json")
         .header("webhook-timestamp", seconds.to_string())
         .header("webhook-signature", signature)
@@ -87,21 +169,88 @@ async fn post(engine: &Engine, sink: &Sink, next: &ShippableBatch, now: Timestam
     for (name, value) in audit::sealed_headers(next) {
         request = request.header(name, value);
     }
-    let later = |problem: String, wait_s: u64, stalled: bool| Shipped::Later {
-        problem,
-        next_at: crate::clock::now().plus(Duration::from_secs(wait_s)),
-        stalled,
+    let own_wait = schedule.wait_after(next.batch.attempts);
+    let again = |problem: String, stated: Option<Duration>| {
+        // A stated wait only ever makes it later.
+        let stated =
+            stated.map_or(Duration::ZERO, |wait| wait::after_stated(wait, clock::jitter()));
+        Shipped::Later { problem, next_at: clock::now().plus(own_wait.max(stated)), stalled: false }
     };
-    let attempts = usize::try_from(next.batch.attempts).unwrap_or(usize::MAX);
-    let wait_s = WAITS_S.get(attempts).copied().unwrap_or(3600);
-    match request.send().await {
-        Ok(response) => match response.status().as_u16() {
-            200..=299 => Shipped::Acknowledged,
-            status @ (408 | 429 | 500..=599) => {
-                later(format!("the sink answered {status}"), wait_s, false)
-            }
-            status => later(format!("the sink refuses it with {status}"), 3600, true),
+    let stalled_until = || clock::now().plus(schedule.stalled);
+    let refused =
+        |problem: String| Shipped::Later { problem, next_at: stalled_until(), stalled: true };
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => return again(http::describe(&error), None),
+    };
+    let status = response.status().as_u16();
+    let stated = http::stated_wait(response.headers());
+    let held_in_header = response
+        .headers()
+        .get("x-audit-last-sequence")
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match status {
+        200..=299 => match read(response).await {
+            Ok(_) => Shipped::Acknowledged,
+            Err(problem) => again(format!("the sink answered {status}, but {problem}"), None),
         },
-        Err(error) => later(http::describe(&error), wait_s, false),
+        408 | 429 | 500..=599 => again(format!("the sink answered {status}"), stated),
+        409 => {
+            let held = match held_in_header {
+                Some(held) => Some(held),
+                None => last_sequence(&read(response).await.unwrap_or_default()),
+            };
+            conflict(next, held, clock::now().plus(own_wait), stalled_until())
+        }
+        410 => Shipped::Gone { problem: "the sink is gone: it answered 410".into() },
+        status => refused(format!("the sink refuses it with {status}")),
     }
+}
+
+/// What a 409 means, by the last sequence the sink says it holds of this stream.
+fn conflict(
+    next: &ShippableBatch,
+    held: Option<u64>,
+    next_at: Timestamp,
+    stalled_until: Timestamp,
+) -> Shipped {
+    let sequence = next.batch.sequence;
+    let refused =
+        |problem: String| Shipped::Later { problem, next_at: stalled_until, stalled: true };
+    match held {
+        None => refused("the sink answered 409 and does not say which batch it holds last".into()),
+        // A first post cannot be a repeat of ours, so what it holds in this place is another batch.
+        Some(held) if held > sequence || (held == sequence && next.batch.attempts == 0) => {
+            Shipped::Forked {
+                problem: format!(
+                    "the sink holds this stream up to {held}: this database was rolled back"
+                ),
+            }
+        }
+        Some(held) if held + 1 < sequence => {
+            Shipped::Behind { last_sequence: held, next_at, stalled_until }
+        }
+        Some(held) => refused(format!(
+            "the sink answered 409 and holds this stream up to {held}, whose chain is not ours"
+        )),
+    }
+}
+
+/// The last held sequence in the JSON of a 409.
+fn last_sequence(body: &[u8]) -> Option<u64> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    ["last_sequence", "last_held_sequence"].iter().find_map(|name| answer.get(name)?.as_u64())
+}
+
+/// Reads an answer to its end, or as far as anybody needs it.
+async fn read(response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk.map_err(|error| http::describe(&error))?);
+        if bytes.len() > ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(bytes)
 }

@@ -1,9 +1,13 @@
 //! What the embedded store promises about its file: everything survives, and a file it should not touch
 //! stays as it was.
 
+use proxy::audit::HmacSigner;
 use proxy::store::sqlite::{OpenError, Sqlite};
-use proxy::store::{MessageFilter, Store};
+use proxy::store::{MessageFilter, SealWhen, Store};
+use shared::id::ConnectionName;
+use shared::time::Timestamp;
 use std::fs;
+use std::sync::Arc;
 
 /// §6 row 13.
 #[tokio::test]
@@ -38,6 +42,49 @@ async fn a_damaged_file_is_refused_with_a_report_and_left_alone() {
         assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
         assert_eq!(fs::read(&path).unwrap(), damaged);
     }
+}
+
+/// A file of version 1 with an acknowledged batch, one on its way and an entry not sealed yet.
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("schema_1.sql")).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO streams VALUES ('main', 'str_a', 2, 'c2');
+             INSERT INTO audit_entries (connection, message_id, receiver, ending, created_at, body, sequence)
+             VALUES ('main', 'm1', 'r', 'delivered', 1, CAST('{\"n\":1}' AS BLOB), 1),
+                    ('main', 'm2', 'r', 'delivered', 2, CAST('{\"n\":2}' AS BLOB), 2),
+                    ('main', 'm3', 'r', 'delivered', 3, CAST('{\"n\":3}' AS BLOB), NULL);
+             INSERT INTO audit_batches (connection, sequence, stream, key_id, sealed_at, count, body,
+                 signature, previous, chain, shipping, next_at, acknowledged_at)
+             VALUES ('main', 1, 'str_a', 'k1', 10, 1, CAST('[{\"n\":1}]' AS BLOB), 's1', 'c0', 'c1', 'acknowledged', 10, 11),
+                    ('main', 2, 'str_a', 'k1', 20, 1, CAST('[{\"n\":2}]' AS BLOB), 's2', 'c1', 'c2', 'waiting', 20, NULL);",
+        )
+        .unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.close().unwrap();
+    let store = Sqlite::open(&path).unwrap();
+    let main = ConnectionName::parse("main").unwrap();
+    let now = Timestamp::from_unix_ms(1000);
+    assert_eq!(store.audit_entries_waiting(main.clone()).await.unwrap(), 2);
+    let exported = store.export_audit_batches(main.clone(), 0, 10).await.unwrap();
+    assert_eq!(exported.len(), 2);
+    assert_eq!((exported[0].previous.as_str(), exported[0].batch.attempts), ("c0", 0));
+    let next = store.next_batch_to_ship(main.clone(), now).await.unwrap().unwrap();
+    assert_eq!((next.batch.sequence, next.body.as_ref()), (2, br#"[{"n":2}]"#.as_slice()));
+    let new = store.start_audit_stream(main.clone(), "restored".into()).await.unwrap().unwrap();
+    assert_eq!((new.old.as_str(), new.batches_replaced), ("str_a", 1));
+    let secret = secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+    let signer = Arc::new(HmacSigner::new("k1".into(), &secret).unwrap());
+    let sealed = store.seal_audit_batch(main.clone(), signer, SealWhen::Now, now).await.unwrap();
+    assert_eq!(sealed.unwrap().count, 2);
+    let next = store.next_batch_to_ship(main, now).await.unwrap().unwrap();
+    assert_eq!(next.previous, "c1");
+    store.close().await;
+    Sqlite::open(&path).unwrap().close().await;
 }
 
 #[tokio::test]

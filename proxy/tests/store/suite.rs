@@ -1,14 +1,15 @@
 //! The suite itself. Time is an argument; nothing here waits.
 
 use crate::Fresh;
-use proxy::audit::HmacSigner;
+use proxy::audit::{self, HmacSigner, Keyring};
 use proxy::store::{
-    Accepted, Applied, Change, Claim, MessageFilter, NewSubmission, SealWhen, Shipped, Signer,
-    Store, Work,
+    Accepted, Applied, Change, Claim, MessageFilter, NewSubmission, Recorded, SealWhen,
+    ShippableBatch, Shipped, Signer, Store, Work,
 };
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use shared::api::{Actor, Shipping};
+use shared::audit::verify::{Bounds, Verifier};
 use shared::audit::{FIRST_PREVIOUS, Link, chain_text};
 use shared::channel::Channel;
 use shared::delivery::{Delivery, Happening, PlatformStatus, Policy, Reason, Receipt, State};
@@ -55,6 +56,7 @@ fn submission(key: &str, number: u32) -> NewSubmission {
             attachments: Vec::new(),
         },
         delivery: Delivery::accepted(at(0), None, None, 10_000, true),
+        audit_backlog_max: None,
     }
 }
 
@@ -137,7 +139,7 @@ pub async fn one_key_at_the_same_instant_is_one_submission(fresh: Fresh) {
             Accepted::Repeated(answer) => {
                 ids.insert(answer.id);
             }
-            Accepted::KeyMismatch => panic!("the same request"),
+            other => panic!("the same request without a limit: {other:?}"),
         }
     }
     assert_eq!((new, ids.len()), (1, 1));
@@ -248,7 +250,7 @@ pub async fn batches_are_sealed_by_count_and_age_and_chained(fresh: Fresh) {
     let second = seal(SealWhen::OldestAt(at(4)), at(9)).await.unwrap().unwrap();
     assert_eq!((second.sequence, second.count), (2, 10));
     assert_eq!(seal(SealWhen::Now, at(10)).await.unwrap(), None);
-    let exported = store.export_audit_batches(connection(), 1, 10).await.unwrap();
+    let exported = store.export_audit_batches(connection(), 0, 10).await.unwrap();
     let mut previous = FIRST_PREVIOUS.to_owned();
     for one in &exported {
         assert_eq!(one.previous, previous);
@@ -279,19 +281,185 @@ pub async fn batches_are_shipped_in_order_and_a_refused_one_holds_the_rest(fresh
             .unwrap();
     }
     let next = |now| store.next_batch_to_ship(connection(), now);
-    assert_eq!(next(at(5)).await.unwrap().unwrap().batch.sequence, 1);
+    let first = next(at(5)).await.unwrap().unwrap();
+    assert_eq!(first.batch.sequence, 1);
     let later = Shipped::Later { problem: "404".into(), next_at: at(3600), stalled: true };
-    store.record_shipping(connection(), 1, later, at(6)).await.unwrap();
+    store.record_shipping(first.position, later, at(6)).await.unwrap();
     assert!(next(at(7)).await.unwrap().is_none(), "the second never overtakes the first");
     let first = next(at(3600)).await.unwrap().unwrap();
     assert_eq!((first.batch.shipping, first.batch.attempts), (Shipping::Stalled, 1));
-    store.record_shipping(connection(), 1, Shipped::Acknowledged, at(3601)).await.unwrap();
+    store.record_shipping(first.position, Shipped::Acknowledged, at(3601)).await.unwrap();
     assert_eq!(next(at(3601)).await.unwrap().unwrap().batch.sequence, 2);
     let page = store.list_audit_batches(None, 1).await.unwrap();
     assert_eq!(page.items[0].sequence, 2);
     let page = store.list_audit_batches(page.next_cursor, 1).await.unwrap();
     assert_eq!((page.items[0].sequence, page.items[0].shipping), (1, Shipping::Acknowledged));
     assert_eq!(page.next_cursor, None);
+}
+
+/// Makes one batch of two entries for each number: message, delivery, seal.
+async fn seal_batches(store: &dyn Store, numbers: std::ops::Range<u32>, now: Timestamp) {
+    for number in numbers {
+        accept(store, submission(&format!("s{number}"), 1000 + number)).await;
+        assert_eq!(deliver_all(store, &format!("s{number}-"), at(4)).await, 1);
+        let sealed = store.seal_audit_batch(connection(), signer(), SealWhen::Now, now).await;
+        assert_eq!(sealed.unwrap().unwrap().count, 2);
+    }
+}
+
+/// Posts the next batch of the stream and records what the sink did with it.
+async fn ship(store: &dyn Store, outcome: Shipped, now: Timestamp) -> (ShippableBatch, Recorded) {
+    let next = store.next_batch_to_ship(connection(), now).await.unwrap().unwrap();
+    let recorded = store.record_shipping(next.position, outcome, now).await.unwrap();
+    (next, recorded)
+}
+
+async fn waiting(store: &dyn Store) -> u64 {
+    let waiting = store.audit_entries_waiting(connection()).await.unwrap();
+    let backlog = store.backlog().await.unwrap();
+    let listed = backlog.entries_waiting.iter().find(|(name, _)| *name == connection());
+    assert_eq!(listed.map_or(0, |(_, entries)| *entries), waiting);
+    waiting
+}
+
+pub async fn too_many_waiting_entries_refuse_what_is_new_and_nothing_else(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let limited = |key: &str, number, most| NewSubmission {
+        audit_backlog_max: Some(most),
+        ..submission(key, number)
+    };
+    accept(store, limited("k1", 1, 2)).await;
+    assert_eq!(waiting(store).await, 0);
+    deliver_all(store, "p-", at(4)).await;
+    assert_eq!(waiting(store).await, 2, "sealed or not");
+    let refused = store.accept_submission(limited("k2", 2, 2)).await.unwrap();
+    assert_eq!(refused, Accepted::AuditBacklog { waiting: 2 });
+    let repeated = store.accept_submission(limited("k1", 1, 2)).await.unwrap();
+    assert!(matches!(repeated, Accepted::Repeated(_)), "{repeated:?}");
+    assert_eq!(store.count_messages().await.unwrap().total, 1);
+    accept(store, submission("unlimited", 3)).await;
+    store.seal_audit_batch(connection(), signer(), SealWhen::Now, at(5)).await.unwrap().unwrap();
+    assert_eq!(waiting(store).await, 2);
+    ship(store, Shipped::Acknowledged, at(6)).await;
+    assert_eq!(waiting(store).await, 0);
+    accept(store, limited("k2", 2, 2)).await;
+}
+
+pub async fn a_gone_sink_gets_nothing_until_a_person_resumes(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    seal_batches(store, 0..2, at(5)).await;
+    assert!(!store.resume_shipping(connection(), at(5)).await.unwrap());
+    let (first, _) = ship(store, Shipped::Gone { problem: "410".into() }, at(6)).await;
+    assert!(store.next_batch_to_ship(connection(), at(1_000_000)).await.unwrap().is_none());
+    let listed = store.list_audit_batches(None, 10).await.unwrap().items;
+    assert_eq!(
+        (listed[1].shipping, listed[1].problem.as_deref()),
+        (Shipping::Stopped, Some("410"))
+    );
+    assert_eq!(store.backlog().await.unwrap().batches_stopped, 1);
+    assert!(store.resume_shipping(connection(), at(7)).await.unwrap());
+    let (again, _) = ship(store, Shipped::Acknowledged, at(7)).await;
+    assert_eq!((again.position, again.body), (first.position, first.body));
+}
+
+pub async fn a_sink_that_lost_batches_gets_them_again_while_they_are_held(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    seal_batches(store, 0..4, at(5)).await;
+    for _ in 0..3 {
+        ship(store, Shipped::Acknowledged, at(6)).await;
+    }
+    let behind =
+        |last_sequence| Shipped::Behind { last_sequence, next_at: at(10), stalled_until: at(3600) };
+    let (fourth, recorded) = ship(store, behind(1), at(7)).await;
+    assert_eq!(recorded, Recorded::ShippingAgain { from: 2 });
+    assert_eq!(waiting(store).await, 6);
+    assert!(store.next_batch_to_ship(connection(), at(9)).await.unwrap().is_none());
+    for sequence in 2..=4 {
+        let (next, _) = ship(store, Shipped::Acknowledged, at(10)).await;
+        assert_eq!(next.batch.sequence, sequence);
+    }
+    assert_eq!(waiting(store).await, 0);
+    let stale = store.record_shipping(fourth.position, behind(1), at(11)).await.unwrap();
+    assert_eq!(stale, Recorded::Stale);
+    // What is no longer held cannot be posted again.
+    assert_eq!(store.forget_audit_batches(at(100), 2).await.unwrap(), 2);
+    seal_batches(store, 4..5, at(12)).await;
+    let (_, recorded) = ship(store, behind(0), at(13)).await;
+    assert_eq!(recorded, Recorded::NotHeld);
+    assert_eq!(store.backlog().await.unwrap().batches_stalled, 1);
+}
+
+pub async fn a_forked_stream_is_replaced_and_no_entry_is_lost(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    seal_batches(store, 0..3, at(5)).await;
+    let (first, _) = ship(store, Shipped::Acknowledged, at(6)).await;
+    let forked = Shipped::Forked { problem: "the sink holds 9".into() };
+    let (second, recorded) = ship(store, forked, at(7)).await;
+    let Recorded::Replaced(new) = recorded else { panic!("{recorded:?}") };
+    assert_eq!((&new.old, new.batches_replaced), (&first.batch.stream, 2));
+    assert_ne!(new.stream, new.old);
+    assert_eq!(waiting(store).await, 4);
+    assert!(store.next_batch_to_ship(connection(), at(1000)).await.unwrap().is_none());
+    store.seal_audit_batch(connection(), signer(), SealWhen::Now, at(8)).await.unwrap().unwrap();
+    let (begun, _) = ship(store, Shipped::Acknowledged, at(9)).await;
+    assert_eq!((&begun.batch.stream, begun.batch.sequence), (&new.stream, 1));
+    assert_eq!(begun.previous, first.batch.chain, "the last one both sides hold");
+    assert_eq!(begun.batch.count, 4, "the entries of both replaced batches, in their order");
+    let old_entries: Vec<_> = second.body[1..second.body.len() - 1].to_vec();
+    assert_eq!(&begun.body[1..=old_entries.len()], old_entries);
+    assert_eq!(waiting(store).await, 0);
+    let late = store.record_shipping(second.position, Shipped::Acknowledged, at(9)).await.unwrap();
+    assert_eq!(late, Recorded::Stale, "a replaced batch stays one");
+    assert_eq!(store.backlog().await.unwrap().streams_replaced, 1);
+    // Nothing was deleted, and the whole of it verifies.
+    let exported = store.export_audit_batches(connection(), 0, 10).await.unwrap();
+    let shipping: Vec<_> = exported.iter().map(|one| one.batch.shipping).collect();
+    use Shipping::{Acknowledged, Replaced};
+    assert_eq!(shipping, [Acknowledged, Replaced, Replaced, Acknowledged]);
+    let mut keys = Keyring::default();
+    keys.add(None, &SecretString::from("0123456789abcdef0123456789abcdef"));
+    let mut verifier = Verifier::new(Some(&keys), Bounds::default());
+    for batch in &exported {
+        assert_eq!(verifier.check(&audit::exported(batch)), []);
+    }
+    assert_eq!(verifier.finish().0, []);
+}
+
+pub async fn a_heartbeat_is_an_empty_batch_after_an_idle_time(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let beat = |idle_since, now| {
+        store.seal_audit_batch(connection(), signer(), SealWhen::IdleSince(at(idle_since)), at(now))
+    };
+    let first = beat(0, 300).await.unwrap().unwrap();
+    assert_eq!((first.sequence, first.count), (1, 0));
+    assert_eq!(beat(700, 1000).await.unwrap(), None, "the sink does not have the last one yet");
+    let (posted, _) = ship(store, Shipped::Acknowledged, at(301)).await;
+    assert_eq!(posted.body, "[]");
+    assert_eq!(beat(299, 599).await.unwrap(), None);
+    assert_eq!(beat(300, 600).await.unwrap().unwrap().sequence, 2);
+    ship(store, Shipped::Acknowledged, at(601)).await;
+    accept(store, submission("k", 1)).await;
+    deliver_all(store, "p-", at(602)).await;
+    assert_eq!(beat(700, 1000).await.unwrap(), None, "entries wait: they are sealed as ever");
+}
+
+pub async fn old_acknowledged_batches_are_forgotten_and_no_others(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    seal_batches(store, 0..3, at(5)).await;
+    ship(store, Shipped::Acknowledged, at(10)).await;
+    ship(store, Shipped::Acknowledged, at(20)).await;
+    assert_eq!(store.forget_audit_batches(at(10), 100).await.unwrap(), 0);
+    assert_eq!(store.forget_audit_batches(at(1_000_000), 1).await.unwrap(), 1);
+    assert_eq!(store.forget_audit_batches(at(1_000_000), 100).await.unwrap(), 1);
+    assert_eq!(store.forget_audit_batches(at(1_000_000), 100).await.unwrap(), 0, "never this one");
+    let left = store.export_audit_batches(connection(), 0, 10).await.unwrap();
+    assert_eq!(left.iter().map(|one| one.batch.sequence).collect::<Vec<_>>(), [3]);
+    // The history of a message still says where its entries went.
+    let all = MessageFilter { limit: 10, ..MessageFilter::default() };
+    let oldest = store.list_messages(all).await.unwrap().items.pop().unwrap();
+    let detail = store.find_message(oldest.id).await.unwrap().unwrap();
+    assert_eq!(detail.audit[0].batch.as_ref().unwrap().shipping, Shipping::Acknowledged);
+    ship(store, Shipped::Acknowledged, at(30)).await;
 }
 
 pub async fn changes_are_replayed_in_order_with_the_last_state(fresh: Fresh) {

@@ -1,5 +1,6 @@
 //! Storing a submission, or finding what its key was used for.
 
+use super::audit::entries_waiting;
 use super::rows::{all, first, insert_event, stored_message_id, to_json};
 use super::steps::event;
 use crate::store::{Accepted, Error, NewSubmission};
@@ -43,6 +44,12 @@ pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, 
             SubmissionId::parse(&id).map_err(corrupt)?,
             messages,
         )));
+    }
+    if let Some(most) = new.audit_backlog_max {
+        let waiting = entries_waiting(connection, &new.connection)?;
+        if waiting >= most {
+            return Ok(Accepted::AuditBacklog { waiting });
+        }
     }
     let now = new.delivery.accepted_at;
     connection

@@ -74,7 +74,7 @@ pub fn detail(connection: &Connection, id: &MessageId) -> Result<Option<MessageD
     let Some((message, key, payload)) = found else { return Ok(None) };
     let sql = format!(
         "SELECT a.ending, a.body AS entry, {BATCH} FROM audit_entries a LEFT JOIN audit_batches b \
-         ON b.connection = a.connection AND b.sequence = a.sequence \
+         ON b.id = a.batch \
          WHERE a.message_id = ?1 ORDER BY a.id"
     );
     let audit = all(connection, &sql, [id.as_str()], |row| {

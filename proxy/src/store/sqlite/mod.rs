@@ -12,12 +12,12 @@ mod steps;
 mod writer;
 
 use super::{
-    Accepted, Applied, Backlog, Change, Claim, Error, MessageFilter, NewSubmission, SealWhen,
-    ShippableBatch, Shipped, Signer, Store, Work,
+    Accepted, Applied, Backlog, Change, Claim, Error, MessageFilter, NewStream, NewSubmission,
+    Recorded, SealWhen, ShippableBatch, Shipped, Signer, Store, Work,
 };
 use crate::failpoint::Commit;
 use async_trait::async_trait;
-use rows::{BATCH, MESSAGE, all, first, json, signed, to_json, unsigned};
+use rows::{MESSAGE, all, first, json, signed, to_json, unsigned};
 use rusqlite::{Connection, OpenFlags};
 use shared::api::{AuditBatch, LiveEvent, Message, MessageCounts, MessageDetail, Page, Submission};
 use shared::conversation::Conversation;
@@ -31,8 +31,11 @@ use tokio::sync::{Semaphore, watch};
 use writer::Writer;
 
 /// The schema this program writes; a file with a higher number is from a newer Waybill.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
+/// From each older version to the next: the first one starts at version 1.
+const MIGRATIONS: [&str; 1] = [include_str!("schema_1_to_2.sql")];
+const _: () = assert!(MIGRATIONS.len() as i64 == SCHEMA_VERSION - 1, "every version has its step");
 /// Connections for reading; more would only wait for the same disk.
 const READERS: usize = 4;
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -89,11 +92,8 @@ impl Sqlite {
         let found = inspect(path)?;
         let mut connection = Connection::open(path).map_err(unusable)?;
         prepare(&connection).map_err(unusable)?;
-        if found == 0 {
-            let transaction = connection.transaction().map_err(unusable)?;
-            transaction.execute_batch(SCHEMA).map_err(unusable)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(unusable)?;
-            transaction.commit().map_err(unusable)?;
+        if found < SCHEMA_VERSION {
+            bring_up_to_date(&mut connection, found).map_err(unusable)?;
         }
         let seq = rows::last_event(&connection).unwrap_or(0);
         let readers = open_readers(path).map_err(unusable)?;
@@ -183,6 +183,21 @@ fn inspect(path: &Path) -> Result<i64, OpenError> {
     Ok(found)
 }
 
+/// Makes the schema, or changes an older one step by step: all of it or nothing.
+fn bring_up_to_date(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    match usize::try_from(found) {
+        Ok(version @ 1..) => {
+            for step in MIGRATIONS.iter().skip(version - 1) {
+                transaction.execute_batch(step)?;
+            }
+        }
+        _ => transaction.execute_batch(SCHEMA)?,
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -220,7 +235,7 @@ impl Store for Sqlite {
     async fn accept_submission(&self, new: NewSubmission) -> Result<Accepted, Error> {
         let commit = |accepted: &Accepted| match accepted {
             Accepted::New(_) => Some(Commit::T1),
-            Accepted::Repeated(_) | Accepted::KeyMismatch => None,
+            Accepted::Repeated(_) | Accepted::KeyMismatch | Accepted::AuditBacklog { .. } => None,
         };
         self.write_as(move |connection| accept::accept(connection, &new), commit).await
     }
@@ -416,55 +431,48 @@ impl Store for Sqlite {
         name: ConnectionName,
         now: Timestamp,
     ) -> Result<Option<ShippableBatch>, Error> {
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT {BATCH}, b.previous, b.body, b.next_at FROM audit_batches b \
-                 WHERE b.connection = ?1 AND b.shipping <> 'acknowledged' \
-                 ORDER BY b.sequence LIMIT 1"
-            );
-            let lowest = first(connection, &sql, [name.as_str()], |row| {
-                Ok((row.get::<_, i64>("next_at")?, rows::shippable(row)?))
-            })?;
-            Ok(lowest.filter(|(next_at, _)| *next_at <= now.unix_ms()).map(|(_, batch)| batch))
-        })
-        .await
+        self.read(move |connection| audit::next_to_ship(connection, &name, now)).await
     }
 
     async fn record_shipping(
         &self,
-        name: ConnectionName,
-        sequence: u64,
+        position: u64,
         outcome: Shipped,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Recorded, Error> {
         let commit = match &outcome {
             Shipped::Acknowledged => Commit::T18,
-            Shipped::Later { .. } => Commit::NotShipped,
+            _ => Commit::NotShipped,
         };
-        let work = move |connection: &Connection| {
-            match outcome {
-                Shipped::Acknowledged => connection
-                    .prepare_cached(
-                        "UPDATE audit_batches SET shipping = 'acknowledged', attempts = attempts + 1, \
-                         acknowledged_at = ?3, problem = NULL WHERE connection = ?1 AND sequence = ?2",
-                    )?
-                    .execute((name.as_str(), signed(sequence), now.unix_ms()))?,
-                Shipped::Later { problem, next_at, stalled } => connection
-                    .prepare_cached(
-                        "UPDATE audit_batches SET shipping = ?3, attempts = attempts + 1, \
-                         next_at = ?4, problem = ?5 WHERE connection = ?1 AND sequence = ?2",
-                    )?
-                    .execute((
-                        name.as_str(),
-                        signed(sequence),
-                        if stalled { "stalled" } else { "waiting" },
-                        next_at.unix_ms(),
-                        problem,
-                    ))?,
-            };
-            Ok(())
-        };
-        self.write_as(work, move |()| Some(commit)).await
+        self.write_as(
+            move |connection| audit::record(connection, position, outcome, now),
+            move |_| Some(commit),
+        )
+        .await
+    }
+
+    async fn resume_shipping(&self, name: ConnectionName, now: Timestamp) -> Result<bool, Error> {
+        self.write(move |connection| audit::resume(connection, &name, now)).await
+    }
+
+    async fn start_audit_stream(
+        &self,
+        name: ConnectionName,
+        why: String,
+    ) -> Result<Option<NewStream>, Error> {
+        self.write(move |connection| audit::start_stream(connection, name.as_str(), &why)).await
+    }
+
+    async fn forget_audit_batches(
+        &self,
+        acknowledged_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, Error> {
+        self.write(move |connection| audit::forget(connection, acknowledged_before, limit)).await
+    }
+
+    async fn audit_entries_waiting(&self, name: ConnectionName) -> Result<u64, Error> {
+        self.read(move |connection| audit::entries_waiting(connection, &name)).await
     }
 
     async fn list_audit_batches(
@@ -478,17 +486,10 @@ impl Store for Sqlite {
     async fn export_audit_batches(
         &self,
         name: ConnectionName,
-        from_sequence: u64,
+        after: u64,
         limit: u32,
     ) -> Result<Vec<ShippableBatch>, Error> {
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT {BATCH}, b.previous, b.body FROM audit_batches b \
-                 WHERE b.connection = ?1 AND b.sequence >= ?2 ORDER BY b.sequence LIMIT ?3"
-            );
-            all(connection, &sql, (name.as_str(), signed(from_sequence), limit), rows::shippable)
-        })
-        .await
+        self.read(move |connection| audit::export(connection, &name, after, limit)).await
     }
 
     async fn backlog(&self) -> Result<Backlog, Error> {
@@ -498,15 +499,26 @@ impl Store for Sqlite {
             };
             Ok(Backlog {
                 messages: lists::states(connection)?,
-                entries_unsealed: count(
-                    "SELECT count(*) FROM audit_entries WHERE sequence IS NULL",
-                )?,
+                entries_unsealed: count("SELECT count(*) FROM audit_entries WHERE batch IS NULL")?,
                 batches_waiting: count(
-                    "SELECT count(*) FROM audit_batches WHERE shipping <> 'acknowledged'",
+                    "SELECT count(*) FROM audit_batches \
+                     WHERE shipping IN ('waiting', 'stalled', 'stopped')",
                 )?,
                 batches_stalled: count(
-                    "SELECT count(*) FROM audit_batches WHERE shipping = 'stalled'",
+                    "SELECT count(*) FROM audit_batches WHERE shipping = 'stalled' \
+                     AND shipping IN ('waiting', 'stalled', 'stopped')",
                 )?,
+                batches_stopped: count(
+                    "SELECT count(*) FROM audit_batches WHERE shipping = 'stopped' \
+                     AND shipping IN ('waiting', 'stalled', 'stopped')",
+                )?,
+                entries_waiting: all(
+                    connection,
+                    "SELECT connection, entries FROM audit_waiting ORDER BY connection",
+                    [],
+                    |row| Ok((rows::connection_name(row.get(0)?)?, unsigned(row.get(1)?))),
+                )?,
+                streams_replaced: count("SELECT coalesce(sum(replaced), 0) FROM streams")?,
             })
         })
         .await

@@ -69,6 +69,8 @@ pub fn batch(row: &Row) -> Result<AuditBatch, Error> {
         shipping: match row.get::<_, String>("shipping")?.as_str() {
             "acknowledged" => Shipping::Acknowledged,
             "stalled" => Shipping::Stalled,
+            "stopped" => Shipping::Stopped,
+            "replaced" => Shipping::Replaced,
             _ => Shipping::Waiting,
         },
         attempts: u32::try_from(row.get::<_, i64>("attempts")?).unwrap_or(u32::MAX),
@@ -77,9 +79,10 @@ pub fn batch(row: &Row) -> Result<AuditBatch, Error> {
     })
 }
 
-/// A batch with its body, from [`BATCH`], `b.previous` and `b.body`.
+/// A batch with its body, from [`BATCH`], `b.id`, `b.previous` and `b.body`.
 pub fn shippable(row: &Row) -> Result<ShippableBatch, Error> {
     Ok(ShippableBatch {
+        position: unsigned(row.get("id")?),
         batch: batch(row)?,
         previous: row.get("previous")?,
         body: row.get::<_, Vec<u8>>("body")?.into(),
@@ -179,6 +182,11 @@ fn id<T>(
     text: String,
 ) -> Result<T, Error> {
     parse(&text).map_err(|error| Error::Corrupt { what, detail: error.to_string() })
+}
+
+/// A stored connection's name read back.
+pub fn connection_name(text: String) -> Result<ConnectionName, Error> {
+    id("connection", ConnectionName::parse, text)
 }
 
 /// A stored key read back.

@@ -1,4 +1,4 @@
--- The tables of the embedded store, version 1. Times are milliseconds since 1970 (UTC).
+-- The tables of the embedded store, version 2. Times are milliseconds since 1970 (UTC).
 -- A message's `delivery` is the whole record the state machine owns; state, due_at, verdict and platform_id
 -- repeat parts of it as columns, written by the same statement, so that they can be searched.
 
@@ -66,11 +66,14 @@ CREATE TABLE conversations (
     PRIMARY KEY (connection, id)
 ) WITHOUT ROWID;
 
+-- The stream in use of each connection.
 CREATE TABLE streams (
-    connection    TEXT PRIMARY KEY,
-    stream        TEXT NOT NULL UNIQUE,
-    last_sequence INTEGER NOT NULL,
-    last_chain    TEXT NOT NULL
+    connection         TEXT PRIMARY KEY,
+    stream             TEXT NOT NULL UNIQUE,
+    last_sequence      INTEGER NOT NULL,
+    last_chain         TEXT NOT NULL,
+    acknowledged_chain TEXT NOT NULL,                   -- of the last batch the sink acknowledged
+    replaced           INTEGER NOT NULL DEFAULT 0       -- streams that ended before this one
 ) WITHOUT ROWID;
 
 CREATE TABLE audit_entries (
@@ -81,28 +84,39 @@ CREATE TABLE audit_entries (
     ending     TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     body       BLOB NOT NULL,                           -- the entry's exact JSON
-    sequence   INTEGER,                                 -- the batch it is sealed in
+    batch      INTEGER,                                 -- the batch it is sealed in
     UNIQUE (message_id, receiver, ending)
 );
-CREATE INDEX audit_entries_unsealed ON audit_entries (connection, id) WHERE sequence IS NULL;
+CREATE INDEX audit_entries_unsealed ON audit_entries (connection, id) WHERE batch IS NULL;
+CREATE INDEX audit_entries_batch ON audit_entries (batch) WHERE batch IS NOT NULL;
+
+-- Entries the sink has not acknowledged, sealed or not: counted, because every submission asks.
+CREATE TABLE audit_waiting (
+    connection TEXT PRIMARY KEY,
+    entries    INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE audit_batches (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of sealing
     connection      TEXT NOT NULL,
-    sequence        INTEGER NOT NULL,
     stream          TEXT NOT NULL,
+    sequence        INTEGER NOT NULL,
     key_id          TEXT NOT NULL,
     sealed_at       INTEGER NOT NULL,
     count           INTEGER NOT NULL,
-    body            BLOB NOT NULL,
+    body            BLOB NOT NULL,                      -- empty once it is forgotten
     signature       TEXT NOT NULL,
     previous        TEXT NOT NULL,
     chain           TEXT NOT NULL,
-    shipping        TEXT NOT NULL,
+    shipping        TEXT NOT NULL,                      -- waiting, stalled, stopped, acknowledged, replaced
     attempts        INTEGER NOT NULL DEFAULT 0,
     next_at         INTEGER NOT NULL,
     acknowledged_at INTEGER,
     problem         TEXT,
-    PRIMARY KEY (connection, sequence)
-) WITHOUT ROWID;
-CREATE INDEX audit_batches_waiting ON audit_batches (connection, sequence) WHERE shipping <> 'acknowledged';
-CREATE INDEX audit_batches_sealed_at ON audit_batches (sealed_at);
+    UNIQUE (stream, sequence)
+);
+CREATE INDEX audit_batches_connection ON audit_batches (connection, id);
+CREATE INDEX audit_batches_waiting ON audit_batches (connection, id)
+    WHERE shipping IN ('waiting', 'stalled', 'stopped');
+CREATE INDEX audit_batches_held ON audit_batches (acknowledged_at)
+    WHERE shipping = 'acknowledged' AND length(body) > 0;

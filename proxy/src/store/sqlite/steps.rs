@@ -2,6 +2,7 @@
 //!
 //! [`apply`] is the only writer of states. Row, event and audit entries of a step go into one transaction.
 
+use super::audit::count_waiting;
 use super::rows::{self, MESSAGE, all, first, insert_event, stored_message_id, to_json, unsigned};
 use crate::store::{Applied, Change, Claim, Error, Work};
 use rusqlite::{Connection, params};
@@ -169,11 +170,12 @@ fn insert_entries(
         &message.recipients,
         now,
     );
+    let mut inserted = 0;
     for entry in entries {
         let body = entry
             .to_bytes()
             .map_err(|error| Error::Corrupt { what: "audit entry", detail: error.to_string() })?;
-        connection
+        inserted += connection
             .prepare_cached(
                 "INSERT INTO audit_entries (connection, message_id, receiver, ending, created_at, \
                  body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
@@ -188,7 +190,8 @@ fn insert_entries(
                 body,
             ))?;
     }
-    Ok(())
+    let inserted = i64::try_from(inserted).unwrap_or(i64::MAX);
+    count_waiting(connection, message.connection.as_str(), inserted)
 }
 
 /// See [`crate::store::Store::recover`].

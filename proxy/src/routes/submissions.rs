@@ -38,6 +38,25 @@ pub async fn create_submission(
     Strict(request): Strict<SubmissionRequest>,
 ) -> Result<Response, Failure> {
     let key = key_of(&headers)?;
+    let fingerprint = fingerprint(&request);
+    let refusal = match accept(&app, key.clone(), fingerprint, request).await {
+        Ok(answer) => return Ok(answer),
+        Err(refusal) => refusal,
+    };
+    // What was accepted stays accepted. Whoever never heard the answer must get it now, although the rules, the
+    // time or the settings would refuse the request today: it would be made again under another key.
+    match app.engine.store.find_accepted(OWNER.into(), key, fingerprint).await {
+        Ok(Some(answer)) => Ok((StatusCode::ACCEPTED, Json(answer)).into_response()),
+        _ => Err(refusal),
+    }
+}
+
+async fn accept(
+    app: &AppState,
+    key: Key,
+    fingerprint: [u8; 32],
+    request: SubmissionRequest,
+) -> Result<Response, Failure> {
     let engine = &app.engine;
     let connection = engine.connection(&request.connection).ok_or_else(|| {
         Failure::new(
@@ -52,7 +71,6 @@ pub async fn create_submission(
     let known = engine.store.find_conversation(connection.name.clone(), id).await?;
     let context = known.as_ref().map_or(Context::Unread, Context::Conversation);
     let findings = validate(&request.payload, context);
-    let fingerprint = fingerprint(&request);
     if !finding::may_send(&findings) {
         return Err(Failure::findings(findings));
     }

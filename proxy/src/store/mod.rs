@@ -297,6 +297,13 @@ pub struct Backlog {
 pub trait Store: Send + Sync {
     /// Stores a submission with its message, or finds what its key was used for.
     async fn accept_submission(&self, new: NewSubmission) -> Result<Accepted, Error>;
+    /// The answer that was given to a request stored under this key; `None` if there is none, or another one.
+    async fn find_accepted(
+        &self,
+        owner: String,
+        key: Key,
+        fingerprint: [u8; 32],
+    ) -> Result<Option<SubmissionAccepted>, Error>;
     /// A submission with its messages.
     async fn find_submission(&self, id: SubmissionId) -> Result<Option<Submission>, Error>;
     /// Messages, newest first.

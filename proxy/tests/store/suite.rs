@@ -114,11 +114,18 @@ pub async fn a_repeat_gets_the_stored_answer_and_another_request_none(fresh: Fre
     let first = store.accept_submission(submission("k", 1)).await.unwrap();
     let Accepted::New(answer) = first else { panic!("{first:?}") };
     let repeat = store.accept_submission(submission("k", 1)).await.unwrap();
-    assert_eq!(repeat, Accepted::Repeated(answer));
+    assert_eq!(repeat, Accepted::Repeated(answer.clone()));
     let other = NewSubmission { fingerprint: [8; 32], ..submission("k", 1) };
     assert_eq!(store.accept_submission(other).await.unwrap(), Accepted::KeyMismatch);
     let elsewhere = NewSubmission { owner: "someone".into(), ..submission("k", 1) };
     assert!(matches!(store.accept_submission(elsewhere).await.unwrap(), Accepted::New(_)));
+    let find = async |key: &str, fingerprint| {
+        let key = Key::parse(key).unwrap();
+        store.find_accepted(submission("k", 1).owner, key, fingerprint).await.unwrap()
+    };
+    assert_eq!(find("k", submission("k", 1).fingerprint).await, Some(answer));
+    assert_eq!(find("k", [8; 32]).await, None);
+    assert_eq!(find("l", submission("k", 1).fingerprint).await, None);
 }
 
 pub async fn one_key_at_the_same_instant_is_one_submission(fresh: Fresh) {

@@ -7,43 +7,13 @@ use crate::store::{Accepted, Error, NewSubmission};
 use rusqlite::{Connection, params};
 use shared::api::{AcceptedMessage, Actor, SubmissionAccepted};
 use shared::delivery::{EventKind, State};
-use shared::id::{MessageId, SubmissionId};
+use shared::id::{Key, MessageId, SubmissionId};
 use shared::time::Timestamp;
 
 /// See [`crate::store::Store::accept_submission`].
 pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, Error> {
-    let answer = |id: SubmissionId, messages: Vec<MessageId>| SubmissionAccepted {
-        id,
-        key: new.key.clone(),
-        messages: messages
-            .into_iter()
-            .map(|id| AcceptedMessage { id, state: State::Accepted })
-            .collect(),
-    };
-    let known = first(
-        connection,
-        "SELECT id, fingerprint FROM submissions WHERE owner = ?1 AND key = ?2",
-        (&new.owner, new.key.as_str()),
-        |row| Ok((row.get::<_, String>("id")?, row.get::<_, Vec<u8>>("fingerprint")?)),
-    )?;
-    if let Some((id, fingerprint)) = known {
-        if fingerprint != new.fingerprint {
-            return Ok(Accepted::KeyMismatch);
-        }
-        let messages = all(
-            connection,
-            "SELECT id FROM messages WHERE submission_id = ?1 ORDER BY position",
-            [&id],
-            |row| stored_message_id(row.get("id")?),
-        )?;
-        let corrupt = |error: shared::id::IdError| Error::Corrupt {
-            what: "submission id",
-            detail: error.to_string(),
-        };
-        return Ok(Accepted::Repeated(answer(
-            SubmissionId::parse(&id).map_err(corrupt)?,
-            messages,
-        )));
+    if let Some(known) = find(connection, &new.owner, &new.key, new.fingerprint)? {
+        return Ok(known);
     }
     if let Some(most) = new.audit_backlog_max {
         let waiting = entries_waiting(connection, &new.connection)?;
@@ -96,5 +66,43 @@ pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, 
         .execute((new.connection.as_str(), new.conversation_id.as_str(), now.unix_ms()))?;
     let event = event(EventKind::Accepted, Actor::User, &new.delivery, now);
     insert_event(connection, &new.message_id, &event)?;
-    Ok(Accepted::New(answer(new.id.clone(), vec![new.message_id.clone()])))
+    Ok(Accepted::New(answer(new.id.clone(), &new.key, vec![new.message_id.clone()])))
+}
+
+/// What a key was used for, if it was.
+pub fn find(
+    connection: &Connection,
+    owner: &str,
+    key: &Key,
+    fingerprint: [u8; 32],
+) -> Result<Option<Accepted>, Error> {
+    let known = first(
+        connection,
+        "SELECT id, fingerprint FROM submissions WHERE owner = ?1 AND key = ?2",
+        (owner, key.as_str()),
+        |row| Ok((row.get::<_, String>("id")?, row.get::<_, Vec<u8>>("fingerprint")?)),
+    )?;
+    let Some((id, stored)) = known else { return Ok(None) };
+    if stored != fingerprint {
+        return Ok(Some(Accepted::KeyMismatch));
+    }
+    let messages = all(
+        connection,
+        "SELECT id FROM messages WHERE submission_id = ?1 ORDER BY position",
+        [&id],
+        |row| stored_message_id(row.get("id")?),
+    )?;
+    let corrupt = |error: shared::id::IdError| Error::Corrupt {
+        what: "submission id",
+        detail: error.to_string(),
+    };
+    let id = SubmissionId::parse(&id).map_err(corrupt)?;
+    Ok(Some(Accepted::Repeated(answer(id, key, messages))))
+}
+
+/// The answer to an accepted submission, the same whenever it is given.
+fn answer(id: SubmissionId, key: &Key, messages: Vec<MessageId>) -> SubmissionAccepted {
+    let messages =
+        messages.into_iter().map(|id| AcceptedMessage { id, state: State::Accepted }).collect();
+    SubmissionAccepted { id, key: key.clone(), messages }
 }

@@ -19,10 +19,13 @@ use crate::failpoint::Commit;
 use async_trait::async_trait;
 use rows::{MESSAGE, all, first, json, signed, to_json, unsigned};
 use rusqlite::{Connection, OpenFlags};
-use shared::api::{AuditBatch, LiveEvent, Message, MessageCounts, MessageDetail, Page, Submission};
+use shared::api::{
+    AuditBatch, LiveEvent, Message, MessageCounts, MessageDetail, Page, Submission,
+    SubmissionAccepted,
+};
 use shared::conversation::Conversation;
 use shared::delivery::Group;
-use shared::id::{ConnectionName, ConversationId, MessageId, SubmissionId};
+use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
 use shared::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -238,6 +241,22 @@ impl Store for Sqlite {
             Accepted::Repeated(_) | Accepted::KeyMismatch | Accepted::AuditBacklog { .. } => None,
         };
         self.write_as(move |connection| accept::accept(connection, &new), commit).await
+    }
+
+    async fn find_accepted(
+        &self,
+        owner: String,
+        key: Key,
+        fingerprint: [u8; 32],
+    ) -> Result<Option<SubmissionAccepted>, Error> {
+        self.read(move |connection| {
+            let known = accept::find(connection, &owner, &key, fingerprint)?;
+            Ok(known.and_then(|known| match known {
+                Accepted::Repeated(answer) => Some(answer),
+                _ => None,
+            }))
+        })
+        .await
     }
 
     async fn find_submission(&self, id: SubmissionId) -> Result<Option<Submission>, Error> {

@@ -344,56 +344,43 @@ fn connection(
             known => channels_without_receipts.push(known),
         }
     }
-    let (target, region) = match (&written.region, &written.api_url, &written.login_url) {
-        (Some(region), None, None) if region == "sandbox" => (Target::Sandbox, region.clone()),
+    let hosts = match (&written.region, &written.api_url, &written.login_url) {
+        (Some(region), None, None) if region == "sandbox" => None,
         (Some(region), None, None) => {
-            let Some((api_url, login_url)) = region::urls(region) else {
-                problems.add(
-                    &place("region"),
-                    format!(
-                        "\"{region}\" is not a region; use sandbox or one of {}",
-                        region::names()
-                    ),
-                );
-                return None;
-            };
-            (
-                remote(
-                    name,
-                    api_url,
-                    login_url,
-                    written.client_id,
-                    written.client_secret,
-                    written.client_secret_file,
-                    problems,
-                )?,
-                region.clone(),
-            )
+            let urls = region::urls(region);
+            if urls.is_none() {
+                let known = region::names();
+                let text = format!("\"{region}\" is not a region; use sandbox or one of {known}");
+                problems.add(&place("region"), text);
+            }
+            Some(urls.unwrap_or_default())
         }
         (None, Some(api_url), Some(login_url)) => {
             base_url(&place("api_url"), api_url, problems);
             base_url(&place("login_url"), login_url, problems);
             let trimmed = |url: &str| url.trim_end_matches('/').to_owned();
-            let (api_url, login_url) = (trimmed(api_url), trimmed(login_url));
-            let host = api_url.split("//").nth(1).unwrap_or_default().to_owned();
-            (
-                remote(
-                    name,
-                    api_url,
-                    login_url,
-                    written.client_id,
-                    written.client_secret,
-                    written.client_secret_file,
-                    problems,
-                )?,
-                host,
-            )
+            Some((trimmed(api_url), trimmed(login_url)))
         }
         _ => {
             problems.add(&place("region"), "set either region, or both api_url and login_url");
-            return None;
+            Some(Default::default())
         }
     };
+    let (target, host) = match hosts {
+        None => (Target::Sandbox, String::from("sandbox")),
+        Some((api_url, login_url)) => {
+            let host = api_url.split("//").nth(1).unwrap_or_default().to_owned();
+            let (client_id, client_secret) = credentials(
+                name,
+                written.client_id,
+                written.client_secret,
+                written.client_secret_file,
+                problems,
+            )?;
+            (Target::Remote { api_url, login_url, client_id, client_secret }, host)
+        }
+    };
+    let region = written.region.unwrap_or(host);
     Some(ConnectionConfig {
         name: parsed,
         target,
@@ -403,35 +390,26 @@ fn connection(
     })
 }
 
-fn remote(
+fn credentials(
     name: &str,
-    api_url: String,
-    login_url: String,
     client_id: Option<String>,
     client_secret: Option<SecretString>,
     client_secret_file: Option<PathBuf>,
     problems: &mut Problems,
-) -> Option<Target> {
+) -> Option<(String, SecretString)> {
     let client_id = client_id.unwrap_or_default();
-    if client_id.trim().is_empty()
-        || client_id.contains(['\r', '\n', ':'])
-        || client_id.starts_with("YOUR_")
-    {
-        problems.add(
-            &format!("connections.{name}.client_id"),
-            "is missing, or not the id of an OAuth client",
-        );
+    let is_unusable = client_id.trim().is_empty() || client_id.contains(['\r', '\n', ':']);
+    if is_unusable || client_id.starts_with("YOUR_") {
+        let place = format!("connections.{name}.client_id");
+        problems.add(&place, "is missing, or not the id of an OAuth client");
     }
     let secret_name = format!("connections.{name}.client_secret");
-    let given = client_secret.is_some() || client_secret_file.is_some();
-    let secret = secret(&secret_name, client_secret, client_secret_file, problems);
-    if !given {
-        problems.add(
-            &secret_name,
-            "is missing; set it, its _file or WAYBILL_CONNECTIONS__NAME__CLIENT_SECRET",
-        );
+    if client_secret.is_none() && client_secret_file.is_none() {
+        let text = "is missing; set it, its _file or WAYBILL_CONNECTIONS__NAME__CLIENT_SECRET";
+        problems.add(&secret_name, text);
     }
-    Some(Target::Remote { api_url, login_url, client_id, client_secret: secret? })
+    let secret = secret(&secret_name, client_secret, client_secret_file, problems)?;
+    Some((client_id, secret))
 }
 
 /// A base URL: https, or plain http to loopback; no user, no query, no fragment.

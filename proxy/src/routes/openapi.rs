@@ -38,11 +38,14 @@ use utoipa::OpenApi;
         options::find_options,
         budget::list_budgets,
         sandbox::forward,
+        find_openapi,
     )
 )]
 struct Description;
 
-/// The description as JSON.
+/// This description, as OpenAPI in JSON.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "connections",
+    responses((status = 200, description = "OpenAPI 3.1")))]
 pub async fn find_openapi() -> Response {
     Json(Description::openapi()).into_response()
 }

@@ -359,7 +359,7 @@ pub fn list_batches(
     limit: u32,
 ) -> Result<Page<AuditBatch>, Error> {
     let before = match cursor {
-        Some(cursor) => cursor.parse::<i64>().map_err(|_| Error::Cursor)?,
+        Some(cursor) => rows::cursor(cursor)?,
         None => i64::MAX,
     };
     let sql = format!(

@@ -12,7 +12,7 @@ use shared::payload::Payload;
 /// See [`crate::store::Store::list_messages`].
 pub fn list(connection: &Connection, filter: &MessageFilter) -> Result<Page<Message>, Error> {
     let before = match &filter.cursor {
-        Some(cursor) => cursor.parse::<i64>().map_err(|_| Error::Cursor)?,
+        Some(cursor) => rows::cursor(cursor)?,
         None => i64::MAX,
     };
     // Words from closed sets only; the free text is bound.

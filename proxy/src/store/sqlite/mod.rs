@@ -41,6 +41,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema_1_to_2.sql")];
 const _: () = assert!(MIGRATIONS.len() as i64 == SCHEMA_VERSION - 1, "every version has its step");
 /// Connections for reading; more would only wait for the same disk.
 const READERS: usize = 4;
+const READERS_PERMITS: u32 = 4;
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// Why the database cannot be used. The file is left as it was found.
@@ -72,9 +73,9 @@ pub enum OpenError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
-    /// The writing thread could not be started.
-    #[error("the store's thread cannot be started: {0}")]
-    Thread(#[from] std::io::Error),
+    /// The operating system refused the file or the writing thread.
+    #[error("the store cannot be started: {0}")]
+    Refused(#[from] std::io::Error),
 }
 
 /// The embedded store. Cheap to share; see the module's text.
@@ -93,6 +94,7 @@ impl Sqlite {
         let name = path.display().to_string();
         let unusable = |source| OpenError::Unusable { path: name.clone(), source };
         let found = inspect(path)?;
+        make_private(path)?;
         let mut connection = Connection::open(path).map_err(unusable)?;
         prepare(&connection).map_err(unusable)?;
         if found < SCHEMA_VERSION {
@@ -162,6 +164,15 @@ impl Sqlite {
 /// A lock that a panic elsewhere cannot poison for good: what it guards is valid between any two statements.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Makes the file readable by its owner alone; SQLite gives its other files the same mode.
+fn make_private(path: &Path) -> Result<(), std::io::Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Looks at an existing file without a write: its schema, or 0 for a new one.
@@ -544,6 +555,13 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) {
+        // Readers first: the connection that closes last folds the write-ahead log into the file, and only
+        // the writer's may.
+        if let Ok(permits) = self.permits.acquire_many(READERS_PERMITS).await {
+            permits.forget();
+        }
+        self.permits.close();
+        lock(&self.readers).clear();
         drop(lock(&self.writer).take());
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {

@@ -151,6 +151,11 @@ pub fn last_event(connection: &Connection) -> Result<u64, Error> {
     Ok(unsigned(seq.unwrap_or(0)))
 }
 
+/// Where a page ended, as a list of ours writes it: the position of its last item, from 1.
+pub fn cursor(text: &str) -> Result<i64, Error> {
+    text.parse().ok().filter(|position| *position > 0).ok_or(Error::Cursor)
+}
+
 /// A stored count or position; never negative by construction.
 pub fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The commands of the workspace: `cargo xtask up`, `test`, `build` and `bench`.
+//! The commands of the workspace: `cargo xtask up`, `test`, `build`, `bench` and `crash`.
 //! This file parses the command line and passes on; each command has a module of its own.
 //! Nothing here knows what Waybill does: it only builds, starts and checks it.
 
@@ -11,6 +11,7 @@ mod build_console;
 mod build_waybill;
 mod command;
 mod compress;
+mod crash;
 mod packages;
 mod place;
 mod probe;
@@ -60,6 +61,15 @@ enum Task {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Kill it at random moments under load, and see that nothing is lost or doubled.
+    Crash {
+        /// How often.
+        #[arg(long, default_value_t = 200)]
+        kills: u32,
+        /// The same seed chooses the same moments.
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -69,6 +79,7 @@ fn main() -> ExitCode {
         Task::Test { full } => test::run(full),
         Task::Build { release } => build_waybill::run(release),
         Task::Bench { what } => bench::run(&what),
+        Task::Crash { kills, seed } => crash::run(kills, seed),
     };
     result.unwrap_or_else(|error| {
         eprintln!("\nerror: {error:#}");

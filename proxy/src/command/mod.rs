@@ -2,6 +2,7 @@
 //!
 //! stdout carries only what was asked for; everything else goes to stderr.
 
+mod audit;
 mod sandbox;
 mod serve;
 mod workflow;
@@ -29,6 +30,9 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Send generated messages and follow each to its verdict: one line per message.
     Workflow(workflow::WorkflowArgs),
+    /// Export sealed audit batches, and check an export offline.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -102,6 +106,13 @@ impl Cli {
                 Ok(config) => workflow::workflow(&args, config).await,
                 Err(exit) => exit,
             },
+            Command::Audit(audit::AuditCommand::Export(args)) => {
+                match load(args.common(), environment) {
+                    Ok(config) => audit::export(&args, &config).await,
+                    Err(exit) => exit,
+                }
+            }
+            Command::Audit(audit::AuditCommand::Verify(args)) => audit::verify(&args),
             Command::Config(ConfigCommand::Check(common)) => match load(&common, environment) {
                 Ok(_) => {
                     eprintln!("waybill: the settings are good");

@@ -55,10 +55,12 @@ impl Writer {
                 None => Err(Error::Stopped),
             };
             let commit = result.as_ref().ok().and_then(|(_, commit)| *commit);
-            commit.map(Point::BeforeCommit).map(failpoint::hit);
+            if let Some(commit) = commit {
+                failpoint::hit(Point::BeforeCommit(commit));
+            }
             Box::new(move |committed| {
-                if committed.is_ok() {
-                    commit.map(Point::AfterCommit).map(failpoint::hit);
+                if let (Ok(()), Some(commit)) = (&committed, commit) {
+                    failpoint::hit(Point::AfterCommit(commit));
                 }
                 // The caller may have given up; what was committed stays committed.
                 let _ = reply.send(committed.and(result).map(|(value, _)| value));

@@ -5,6 +5,7 @@
 
 use proxy::audit::{self, HmacSigner, Keyring, Place};
 use proxy::clock;
+use proxy::config::{self, Flags};
 use proxy::engine::Sink;
 use proxy::platform::http;
 use proxy::store::sqlite::Sqlite;
@@ -377,6 +378,47 @@ fn the_command_says_what_is_wrong_where_and_what_it_could_not_check() {
     ] {
         let (code, text) = waybill(&arguments, input);
         assert_eq!(code, 2, "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn settings_of_the_audit_are_checked_and_their_secrets_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("waybill.toml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+        config::load(&flags, &[("HOME".into(), "home-of-a-test".into())])
+            .map(|config| config.audit)
+            .map_err(|problems| problems.to_string())
+    };
+    let defaults = load("").unwrap();
+    assert_eq!((defaults.policy.heartbeat, defaults.policy.backlog_max), (None, 1_000_000));
+    assert!(defaults.policy.refuses && defaults.previous.is_none());
+    assert_eq!(defaults.policy.keep, seconds(90 * 24 * 60 * 60));
+    let changing = load(&format!(
+        "[audit]\nkey_id = \"k2\"\nsecret = \"{NEWER}\"\nprevious_key_id = \"k1\"\n\
+         previous_secret = \"{SECRET}\"\non_backlog = \"warn\"\nheartbeat_seconds = 300\n"
+    ))
+    .unwrap();
+    assert_eq!(changing.previous.unwrap().0, "k1");
+    assert!(!changing.policy.refuses);
+    assert_eq!(changing.policy.heartbeat, Some(seconds(300)));
+    for (line, part) in [
+        ("previous_key_id = \"k0\"", "audit.previous_secret: is missing"),
+        ("previous_secret = \"canary\"", "audit.previous_secret: has 6 bytes"),
+        ("previous_secret = \"canary\"", "audit.previous_key_id: must be"),
+        ("previous_key_id = \"k1\"\nprevious_secret = \"canary\"", "must differ"),
+        ("on_backlog = \"ignore\"", "neither \"refuse\" nor \"warn\""),
+        ("backlog_entries = 0", "audit.backlog_entries"),
+        ("heartbeat_seconds = -1", "audit.heartbeat_seconds"),
+        ("keep_days = 0", "audit.keep_days"),
+    ] {
+        let text = load(&format!("[audit]\n{line}\n")).unwrap_err();
+        assert!(text.contains(part) && !text.contains("canary"), "{line}: {text}");
     }
 }
 

@@ -379,7 +379,8 @@ pub trait Store: Send + Sync {
         outcome: Shipped,
         now: Timestamp,
     ) -> Result<Recorded, Error>;
-    /// Lets a stream that the sink refuses or is gone for be posted again at once; false when none waits.
+    /// Lets batches that the sink refuses, is gone for or could not be reached for be posted at once; false
+    /// when none waits for longer.
     async fn resume_shipping(
         &self,
         connection: ConnectionName,

@@ -1,5 +1,10 @@
 //! The behaviour every store must have, run against each implementation. A new one supplies only "a fresh
 //! store" here.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails by panicking, as the test would"
+)]
 
 mod files;
 mod suite;

@@ -365,6 +365,10 @@ pub async fn a_gone_sink_gets_nothing_until_a_person_resumes(fresh: Fresh) {
     );
     assert_eq!(store.backlog().await.unwrap().batches_stopped, 1);
     assert!(store.resume_shipping(connection(), at(7)).await.unwrap());
+    assert!(!store.resume_shipping(connection(), at(7)).await.unwrap());
+    let later = Shipped::Later { problem: "500".into(), next_at: at(3600), stalled: false };
+    ship(store, later, at(7)).await;
+    assert!(store.resume_shipping(connection(), at(7)).await.unwrap(), "nobody waits an hour");
     let (again, _) = ship(store, Shipped::Acknowledged, at(7)).await;
     assert_eq!((again.position, again.body), (first.position, first.body));
 }

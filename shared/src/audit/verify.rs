@@ -671,3 +671,107 @@ fn sequences(first: u64, last: u64) -> String {
         format!("sequences {first} to {last} are")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Headers of a chain whose values only have the right form: nothing is signed here.
+    fn batch(stream: &str, sequence: u64, previous: &str, acknowledged: bool) -> ExportedBatch {
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        ExportedBatch {
+            headers: BTreeMap::from([
+                header(SIGNATURE, "a".repeat(64)),
+                header(STREAM, stream.into()),
+                header(SEQUENCE, sequence.to_string()),
+                header(KEY_ID, "k1".into()),
+                header(SEALED_AT, "2026-11-22T10:00:05.250Z".into()),
+                header(COUNT, "0".into()),
+                header(PREVIOUS, previous.into()),
+                header(CHAIN, chain(stream, sequence)),
+                header(WEBHOOK_ID, format!("{stream}-{sequence}")),
+            ]),
+            body: "[]".into(),
+            acknowledged_at: acknowledged.then(|| Timestamp::from_unix_ms(1)),
+        }
+    }
+
+    fn chain(stream: &str, sequence: u64) -> String {
+        format!("{:0>64x}", sequence * 1000 + stream.len() as u64)
+    }
+
+    fn run(batches: &[ExportedBatch]) -> (Vec<Fault>, Report) {
+        let mut verifier = Verifier::new(None, Bounds::default());
+        let mut faults: Vec<Fault> =
+            batches.iter().flat_map(|batch| verifier.check(batch)).collect();
+        let (rest, report) = verifier.finish();
+        faults.extend(rest);
+        (faults, report)
+    }
+
+    fn stream(name: &str, first_previous: &str, acknowledged: &[bool]) -> Vec<ExportedBatch> {
+        let mut previous = first_previous.to_owned();
+        let mut batches = Vec::new();
+        for (acknowledged, sequence) in acknowledged.iter().zip(1..) {
+            batches.push(batch(name, sequence, &previous, *acknowledged));
+            previous = chain(name, sequence);
+        }
+        batches
+    }
+
+    #[test]
+    fn a_new_stream_goes_on_from_the_last_acknowledged_batch_or_the_end() {
+        let old = stream("a", FIRST_PREVIOUS, &[true, true, false]);
+        for (previous, is_good) in [
+            (chain("a", 2), true),
+            (chain("a", 3), true),
+            (FIRST_PREVIOUS.to_owned(), true),
+            (chain("a", 1), false),
+            (chain("elsewhere", 1), false),
+        ] {
+            let mut both = old.clone();
+            both.extend(stream("bb", &previous, &[true]));
+            let (faults, report) = run(&both);
+            assert_eq!(faults.is_empty(), is_good, "{faults:?}");
+            assert!(faults.iter().all(|one| one.place == 4 && one.kind == FaultKind::Link));
+            assert_eq!(report.ranges.len(), 2);
+        }
+    }
+
+    #[test]
+    fn each_header_has_one_way_to_be_written() {
+        for (name, value) in [
+            (SEQUENCE, "01"),
+            (SEQUENCE, "0"),
+            (SEQUENCE, "+1"),
+            (SEALED_AT, "2026-11-22T10:00:05.25Z"),
+            (SEALED_AT, "2026-11-22T11:00:05.250+01:00"),
+            (COUNT, "00"),
+            (CHAIN, "AB"),
+            (STREAM, "a b"),
+            (KEY_ID, ""),
+        ] {
+            let mut batch = batch("a", 1, FIRST_PREVIOUS, true);
+            batch.headers.insert(name.into(), value.into());
+            let (faults, _) = run(&[batch]);
+            let found = faults.iter().any(|one| one.part == name && one.kind == FaultKind::Header);
+            assert!(found, "{name}: {value}");
+        }
+        let mut odd = batch("a", 1, FIRST_PREVIOUS, true);
+        odd.headers.insert("x-audit-\u{1b}[31m".into(), String::new());
+        let text = run(&[odd]).0[0].to_string();
+        assert!(text.contains("is not a header") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_body_is_a_list_of_entries_and_nothing_else() {
+        for body in ["", "{}", "[1]", r#"[{"timestamp":"2026-11-22T10:00:00Z"}]"#, "[] ]"] {
+            let mut batch = batch("a", 1, FIRST_PREVIOUS, true);
+            batch.body = body.into();
+            let faults = run(&[batch]).0;
+            assert_eq!(faults[0].kind, FaultKind::Body, "{body}");
+        }
+    }
+}

@@ -300,11 +300,11 @@ pub fn resume(
     name: &ConnectionName,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let changed = connection.execute(
+    let sql = format!(
         "UPDATE audit_batches SET shipping = 'waiting', next_at = ?2 \
-         WHERE connection = ?1 AND shipping IN ('stalled', 'stopped')",
-        (name.as_str(), now.unix_ms()),
-    )?;
+         WHERE connection = ?1 AND {ON_THEIR_WAY} AND (shipping <> 'waiting' OR next_at > ?2)"
+    );
+    let changed = connection.execute(&sql, (name.as_str(), now.unix_ms()))?;
     Ok(changed > 0)
 }
 

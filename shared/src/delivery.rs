@@ -498,7 +498,7 @@ pub fn step(
             next.submitted_at = Some(now);
             next.platform_status = Some(PlatformStatus::Queued);
             next.due_at = Some(now.plus(wait::look_delay(0, jitter)));
-            let (_, ending) = observe(&mut next, receipt, policy, now, jitter);
+            let (_, ending) = observe(&mut next, receipt, now, jitter);
             (Some(EventKind::Submitted), ending)
         }
         // From `sending` an attempt failed; before that the conversation could not be read.
@@ -533,14 +533,14 @@ pub fn step(
             }
         }
         (Submitted | Undelivered | Delivered, Happening::Observed(receipt)) => {
-            observe(&mut next, receipt, policy, now, jitter)
+            observe(&mut next, receipt, now, jitter)
         }
         (Submitted, Happening::LookFailed) => {
             plan_look(&mut next, now, jitter);
             (None, None)
         }
         (Delivered, Happening::LookFailed) => {
-            next.due_at = read_look(&mut next, policy, now, jitter);
+            next.due_at = read_look(&mut next, now, jitter);
             (None, None)
         }
         (Submitted, Happening::HorizonPassed) => {
@@ -655,7 +655,6 @@ fn plan_look(next: &mut Delivery, now: Timestamp, jitter: f64) {
 fn observe(
     next: &mut Delivery,
     receipt: &Receipt,
-    policy: &Policy,
     now: Timestamp,
     jitter: f64,
 ) -> (Option<EventKind>, Option<Ending>) {
@@ -683,7 +682,7 @@ fn observe(
         next.reason = None;
         let read = rank == Some(PlatformStatus::Read);
         next.state = if read { State::Read } else { State::Delivered };
-        next.due_at = if read { None } else { read_look(next, policy, now, jitter) };
+        next.due_at = if read { None } else { read_look(next, now, jitter) };
         if was_ended_by_delivery {
             return (read.then_some(EventKind::Read), None);
         }
@@ -704,18 +703,12 @@ fn observe(
     (None, None)
 }
 
-/// A delivered message is looked at a few more times for its read receipt, then left alone: reading is
-/// welcome news, not worth the platform's budget for a day.
-fn read_look(
-    next: &mut Delivery,
-    policy: &Policy,
-    now: Timestamp,
-    jitter: f64,
-) -> Option<Timestamp> {
-    const READ_LOOKS_MAX: u32 = 8;
+/// When to look for the read receipt of a delivered message.
+fn read_look(next: &mut Delivery, now: Timestamp, jitter: f64) -> Option<Timestamp> {
     next.looks += 1;
-    let within = next.submitted_at.is_some_and(|at| now < at.plus(policy.horizon));
-    (next.looks <= READ_LOOKS_MAX && within).then(|| now.plus(wait::look_delay(next.looks, jitter)))
+    let seen = next.delivery_seen_at?;
+    let since = Duration::from_millis(u64::try_from(now.ms_since(seen)).unwrap_or(0));
+    wait::read_look_delay(since, jitter).map(|delay| now.plus(delay))
 }
 
 #[cfg(test)]

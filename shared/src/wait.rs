@@ -25,9 +25,21 @@ pub fn after_stated(stated: Duration, jitter: f64) -> Duration {
 
 /// The gap before look `looks + 1`: 1, 2, 4, 8, 15, 30, 60 s and so on up to 5 min, ±10 %.
 pub fn look_delay(looks: u32, jitter: f64) -> Duration {
-    const GAPS_S: [u64; 10] = [1, 1, 2, 4, 8, 15, 30, 60, 120, 240];
+    const GAPS_S: [u64; 9] = [1, 2, 4, 8, 15, 30, 60, 120, 240];
     let index = usize::try_from(looks).unwrap_or(usize::MAX);
     let gap = Duration::from_secs(GAPS_S.get(index).copied().unwrap_or(300));
+    spread(gap, jitter)
+}
+
+/// The gap before the next look for a read receipt, `since` after the delivery was seen: as long again as it
+/// has been, at least 5 s, ±10 %; `None` after a quarter of an hour. Reading is welcome news, but not worth
+/// the requests that messages still on their way need.
+pub fn read_look_delay(since: Duration, jitter: f64) -> Option<Duration> {
+    const LOOKED_FOR: Duration = Duration::from_secs(15 * 60);
+    (since < LOOKED_FOR).then(|| spread(since.max(Duration::from_secs(5)), jitter))
+}
+
+fn spread(gap: Duration, jitter: f64) -> Duration {
     gap.mul_f64(0.9 + 0.2 * jitter.clamp(0.0, 1.0))
 }
 

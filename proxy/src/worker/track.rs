@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-const CLAIMS_MAX: u32 = 64;
+/// Few at a time: while requests are scarce, what becomes due next must not wait behind a long batch.
+const CLAIMS_MAX: u32 = 8;
 const READS_AT_ONCE: usize = 8;
 
 /// The worker that looks for receipts.

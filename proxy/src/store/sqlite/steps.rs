@@ -34,7 +34,12 @@ pub fn claim(
         Work::Expire => &[("retry_wait", "expires_at", "TRUE"), ("accepted", "expires_at", "TRUE")],
         // An attempt whose claim ran out is as unknown as one that got no answer.
         Work::Reconcile => &[("unknown", "due_at", "TRUE"), ("sending", "lease_until", "TRUE")],
-        Work::Look => &[("submitted", "due_at", "TRUE"), ("delivered", "due_at", "TRUE")],
+        // Whose SLA is still open goes first; who only waits to be read goes last.
+        Work::Look => &[
+            ("submitted", "due_at", "m.accepted_at > ?1 - 60000"),
+            ("submitted", "due_at", "m.accepted_at <= ?1 - 60000"),
+            ("delivered", "due_at", "TRUE"),
+        ],
     };
     let mut positions: Vec<i64> = Vec::new();
     for (state, when, also) in due {

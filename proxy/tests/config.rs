@@ -1,5 +1,6 @@
 //! Settings: what is refused, with which words, and that no secret is among them. Each case names its row
 //! of the list of bad inputs.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test would")]
 
 use proxy::config::{Config, Flags, Target, load};
 use std::fs;

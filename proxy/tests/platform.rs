@@ -1,5 +1,6 @@
 //! How the guide dialect reads what a platform answers, over real HTTP against a scripted server: the send
 //! outcome table, the token's rules, and answers that say nothing. Rows are of the list of bad inputs.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test would")]
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;

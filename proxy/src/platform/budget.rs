@@ -3,7 +3,7 @@
 //! Two rules hold at once. In no window of 60 s are more than 95 % of the platform's limit used, whatever
 //! window the platform itself counts in; and after a short burst permits come evenly, so that a backlog does
 //! not use a minute's budget in its first seconds and keep a person waiting for the rest. Who waits is served
-//! by priority, then in order. Looks may use at most 40 % (§3.5).
+//! by priority, then in order. Looks may use at most 40 %.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,7 +107,7 @@ impl Budget {
     }
 
     /// Takes in what an answer's headers say: the limit, what is used of it and the seconds until its window
-    /// ends. Near the end of the budget everything pauses until the window is over (§3.3).
+    /// ends. Near the end of the budget everything pauses until the window is over.
     pub fn learn(&self, allowed: Option<u32>, count: Option<u32>, reset_s: Option<u64>) {
         let mut state = self.inner.lock();
         if let Some(allowed) = allowed.filter(|allowed| *allowed > 0) {
@@ -189,7 +189,9 @@ impl State {
         }
         if self.burst_left < 1.0 {
             let rate = f64::from(self.allowed) / WINDOW.as_secs_f64();
-            return Err(Some(now + Duration::from_secs_f64((1.0 - self.burst_left) / rate)));
+            // Never less than a timer can wait: a rest that rounds to nothing would be asked for without end.
+            let wait = Duration::from_secs_f64((1.0 - self.burst_left) / rate);
+            return Err(Some(now + wait.max(Duration::from_millis(1))));
         }
         let looks_at = self.looks_free_at(allowed);
         let first = self

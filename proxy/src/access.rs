@@ -1,4 +1,4 @@
-//! Who may ask: the checks that stand before every `/api` request in local mode (§5.1).
+//! Who may ask: the checks that stand before every `/api` request in local mode.
 //!
 //! A browser on this machine opens any page, and any page can send requests to loopback. So `/api` takes a
 //! request only when its `Host` is ours (rebinding), its `Origin` and `Sec-Fetch-Site`, where present, are

@@ -1,4 +1,4 @@
-//! Serving the console: files embedded at build time, precompressed, with the security headers of §5.3.
+//! Serving the console: files embedded at build time, precompressed, with strict security headers.
 //!
 //! Names that carry a hash never change and are cached for ever; the document is asked for each time. Every
 //! path that is not a file and not `/api` gets the document, because the console keeps its own places in

@@ -674,7 +674,7 @@ fn observe(
 
     next.platform_status = rank;
     if rank >= Some(PlatformStatus::Delivered) {
-        // `read` implies delivered no later than that (§2.4), so the earlier of the two known times counts.
+        // `read` implies delivered no later than that, so the earlier of the two known times counts.
         let delivered = [receipt.delivered_at, receipt.read_at].into_iter().flatten().min();
         next.platform_delivered_at = next.platform_delivered_at.or(delivered);
         next.platform_read_at = next.platform_read_at.or(receipt.read_at);

@@ -763,7 +763,7 @@ mod tests {
         assert!(codes(&with_file(|_| ())).is_empty());
     }
 
-    /// §6 rows 25 to 35: each payload and the one code it must get.
+    /// Bad inputs, rows 25 to 35: each payload and the one code it must get.
     #[test]
     fn bad_senders_recipients_and_content_are_found() {
         type Change = fn(&mut Payload);
@@ -798,7 +798,7 @@ mod tests {
         }
     }
 
-    /// §6 rows 35 to 41 and 43.
+    /// Bad inputs, rows 35 to 41 and 43.
     #[test]
     fn bad_attachments_are_found() {
         type Change = fn(&mut Attachment);
@@ -846,7 +846,7 @@ mod tests {
         attachment.url = Some(url.into());
     }
 
-    /// §6 row 37: the limit is of decoded bytes, so base64 may be longer than it.
+    /// Bad inputs, row 37: the limit is of decoded bytes, so base64 may be longer than it.
     #[test]
     fn size_is_measured_after_decoding() {
         let of = |bytes: usize| {

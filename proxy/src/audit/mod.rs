@@ -1,5 +1,5 @@
 //! Audit batches as they are made: sealed, signed with HMAC-SHA256, and with the headers they travel with
-//! (§4.2). [`Keyring`] is the other side: it checks what was signed.
+//! ([`sealed_headers`]). [`Keyring`] is the other side: it checks what was signed.
 //!
 //! Two keys at most are in use. One signs bodies and chain values; the one before it, while a receiver may
 //! still know only that, signs each attempt beside it. A batch keeps the key it was sealed under for ever,

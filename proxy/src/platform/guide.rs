@@ -131,7 +131,7 @@ impl Platform for Guide {
     }
 }
 
-/// The send outcome table (§3.2).
+/// The send outcome table.
 fn outcome(answer: &Answer) -> SendOutcome {
     let status = answer.status.as_u16();
     let unclear = |text: String| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
@@ -226,7 +226,7 @@ fn snapshot(id: &ConversationId, body: &[u8]) -> Result<Snapshot, ReadError> {
     Ok(Snapshot { conversation, receipts })
 }
 
-/// The status mapping (§2.4). A word that is not in it is history only.
+/// The status mapping. A word that is not in it is history only.
 fn receipt(reply: &MessageReply) -> Receipt {
     let time = |name: &str| {
         reply

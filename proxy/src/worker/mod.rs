@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long a claim lasts. Waiting for permits ([`PERMIT_PATIENCE`], twice), reading the conversation and the
-/// whole send fit into it with 5 s to spare, so a slow worker never outlives its claim (§2.3).
+/// whole send fit into it with 5 s to spare, so a slow worker never outlives its claim.
 pub const LEASE: Duration = Duration::from_secs(60);
 /// How long a claimed message waits for a permit before it is given back.
 pub const PERMIT_PATIENCE: Duration = Duration::from_secs(15);

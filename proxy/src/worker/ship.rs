@@ -1,7 +1,7 @@
 //! Posts sealed batches to the sink, in order, one at a time for each stream, until it answers 2xx.
 //!
 //! Nothing is skipped and nothing is dropped: a batch the sink refuses stays first in line and holds the
-//! later ones, because a gap in the chain is worse than a delay (§4.5).
+//! later ones, because a gap in the chain is worse than a delay.
 //!
 //! ```text
 //! 2xx, read to its end     acknowledged

@@ -9,7 +9,7 @@ use shared::time::Timestamp;
 use std::fs;
 use std::sync::Arc;
 
-/// §6 row 13.
+/// Bad inputs, row 13.
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -23,7 +23,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
-/// §6 row 14.
+/// Bad inputs, row 14.
 #[tokio::test]
 async fn a_damaged_file_is_refused_with_a_report_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();

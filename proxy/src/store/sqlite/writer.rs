@@ -3,7 +3,7 @@
 //!
 //! Each command runs in a savepoint of its own: one that fails leaves no trace and the others commit. A
 //! caller hears of success only after the commit. When a commit itself fails with an I/O error the thread
-//! ends for good, because after a failed sync nobody can know what the disk holds (§3.7); the process then
+//! ends for good, because after a failed sync nobody can know what the disk holds; the process then
 //! stops and recovers from disk.
 
 use crate::failpoint::{self, Commit, Point};

@@ -347,7 +347,6 @@ async fn workflow_prints_one_line_for_each_message() {
     let ended = place.run(&["workflow", "--seed", "42", "--count", &count.to_string()]).await;
     let lines: Vec<&str> = ended.stdout.lines().collect();
     assert_eq!(lines.len(), count, "{ended:?}");
-    let mut all_met = true;
     for line in lines {
         let [id, elapsed, verdict] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("not three words: {line}");
@@ -355,9 +354,8 @@ async fn workflow_prints_one_line_for_each_message() {
         assert!(shared::id::MessageId::parse(id).is_ok(), "{line}");
         assert!(elapsed == "-" || elapsed.parse::<f64>().is_ok_and(|one| one > 0.0), "{line}");
         assert!(["met", "breached", "unknown"].contains(&verdict), "{line}");
-        all_met &= verdict == "met";
     }
-    assert_eq!(ended.code, Some(i32::from(!all_met)), "{ended:?}");
+    assert_eq!(ended.code, Some(0), "every message came to its end, in time or not: {ended:?}");
     // Its messages are in the data folder like any others, audit included.
     let waybill = place.serve().await;
     assert_eq!(waybill.api.messages().await.len(), count);

@@ -100,6 +100,7 @@ fn end_to_end(
     let mut tests = runner(place);
     tests
         .args(["--package", "tests"])
+        .args(selection(full))
         .env("WAYBILL_BIN", binary)
         .env("CHROMIUM", &found.browser)
         .env("CHROMEDRIVER", &found.driver)
@@ -108,6 +109,25 @@ fn end_to_end(
         tests.env("WAYBILL_FULL", "1");
     }
     count(&mut tests, tally)
+}
+
+/// What the usual run leaves to the full one: tests whose names end so.
+const FULL_RUN: &str = "_full_run";
+
+/// The runner's words for the end-to-end tests that are wanted. They mostly wait, for the proxy's request budget
+/// and for a browser, so more of them than there are cores run at once.
+fn selection(full: bool) -> Vec<String> {
+    let is_nextest = place::find_program(&["cargo-nextest"]).is_some();
+    let mut words = Vec::new();
+    if is_nextest {
+        words.extend(["--test-threads".to_owned(), "4".to_owned()]);
+    }
+    match (full, is_nextest) {
+        (true, _) => {}
+        (false, true) => words.extend(["-E".to_owned(), format!("not test({FULL_RUN})")]),
+        (false, false) => words.extend(["--".to_owned(), "--skip".to_owned(), FULL_RUN.to_owned()]),
+    }
+    words
 }
 
 /// nextest where it is installed, because it is quicker; cargo's own runner decides the same.

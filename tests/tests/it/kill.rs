@@ -9,7 +9,7 @@ use tests::audit::{self, Batch};
 use tests::sandbox::AUDIT_SECRET;
 use tests::submission::{key, text};
 use tests::wait::found;
-use tests::{Place, SandboxProcess, Waybill, eventually_within, is_full};
+use tests::{Place, SandboxProcess, Waybill, eventually_within};
 
 const MESSAGES: usize = 50;
 const CONVERSATIONS: usize = 20;
@@ -200,10 +200,7 @@ async fn killed_while_the_platform_loses_answers() {
 }
 
 #[tokio::test]
-async fn killed_at_every_tenth_send_by_a_full_run() {
-    if !is_full() {
-        return;
-    }
+async fn killed_at_every_tenth_send_full_run() {
     for offset in 0..5 {
         let moments: Vec<Moment> =
             (0..5).map(|step| Moment::Sends(1 + offset * 2 + step * 10)).collect();

@@ -22,10 +22,13 @@ impl Tally {
     /// Adds up every summary line among these.
     pub fn read(lines: &[String]) -> Tally {
         let mut tally = Tally::default();
+        // nextest shows what a failed test printed, libtest's own summary of one test included.
+        let by_nextest = lines.iter().any(|line| line.trim_start().starts_with("Summary ["));
         for line in lines {
             let line = line.trim_start();
             // `test result: ok. 5 passed; 0 failed; …` and `Summary [ 0.1s] 5 tests run: 4 passed, 1 failed, …`
-            if line.starts_with("test result:") || line.starts_with("Summary [") {
+            let is_summary = if by_nextest { "Summary [" } else { "test result:" };
+            if line.starts_with(is_summary) {
                 tally += Tally {
                     passed: number_before(line, "passed"),
                     failed: number_before(line, "failed")
@@ -60,6 +63,8 @@ mod tests {
         assert_eq!(read(libtest), Tally { passed: 6, failed: 1 });
         let nextest = "     Summary [   0.014s] 9 tests run: 6 passed (1 slow), 2 failed, 1 timed out, 0 skipped";
         assert_eq!(read(nextest), Tally { passed: 6, failed: 3 });
+        let with_output = format!("test result: FAILED. 0 passed; 1 failed\n{nextest}");
+        assert_eq!(read(&with_output), Tally { passed: 6, failed: 3 });
         assert_eq!(read("no summary, 4 passed"), Tally::default());
     }
 }

@@ -35,7 +35,7 @@ pub fn Decision(
             </div>
             <p class="ask-known">
                 {format!(
-                    "It was tried {} and the answer was lost. A look at the platform did not settle whether it was taken. Whoever can look at the conversation knows more than Waybill does.",
+                    "It was tried {} and no clear answer came, so nobody here knows whether the platform took it. Whoever can look at the conversation knows more than Waybill does.",
                     if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") },
                 )}
             </p>

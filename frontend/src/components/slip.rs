@@ -142,7 +142,7 @@ pub fn Slip(
     let limit = format!("limit {}", words::threshold(delivery.threshold_ms));
     let attempts = match delivery.attempts {
         0 => "not begun".to_owned(),
-        1 => "sent once".to_owned(),
+        1 => "tried once".to_owned(),
         many => format!("{many} tries, one key"),
     };
     let looks = match delivery.looks {

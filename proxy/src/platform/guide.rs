@@ -122,9 +122,11 @@ impl Platform for Guide {
                 wait: None,
             },
             Err(CallError::NotSent(text)) => {
+                let text = format!("It could not be sent: {text}.");
                 SendOutcome::NotSent { reason: Reason::new("not_connected", text), wait: None }
             }
             Err(CallError::Ambiguous(text)) => {
+                let text = format!("No clear answer came: {text}.");
                 SendOutcome::Ambiguous(Reason::new("no_answer", text))
             }
         }

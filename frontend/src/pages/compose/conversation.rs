@@ -22,6 +22,9 @@ pub fn Conversation() -> impl IntoView {
             && !desk.draft.read().sender.is_empty();
         desk.standing(&[Field::Conversation, Field::Sender], is_filled)
     });
+    let proxy = expect_context::<Proxy>();
+    let is_new_here =
+        move || proxy.is_sandbox() == Some(true) && desk.draft.read().conversation.is_empty();
     view! {
         <Leg title="Conversation" id="leg-conversation" standing aside=Signal::derive(move || {
             desk.connection().map(|name| name.to_string()).unwrap_or_default()
@@ -49,6 +52,11 @@ pub fn Conversation() -> impl IntoView {
                     <Recent/>
                 </div>
                 {findings(Field::Conversation)}
+                <Show when=is_new_here>
+                    <p class="hint" data-testid="sandbox-hint">
+                        "This is the sandbox: nothing leaves this machine. Pick one of its sample conversations under Recent and send it something."
+                    </p>
+                </Show>
             </div>
             <Card/>
             <Sender/>

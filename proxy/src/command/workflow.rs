@@ -5,7 +5,7 @@
 //! it starts one for as long as it runs.
 
 use super::{Common, Exit};
-use crate::app::{self, Running};
+use crate::app;
 use crate::clock;
 use crate::config::{Config, LogConfig};
 use crate::data_folder::{self, DataFolder, Opened};
@@ -89,14 +89,9 @@ pub async fn workflow(args: &WorkflowArgs, mut config: Config) -> Exit {
         Err(text) => fail(&text, Exit::Usage),
     };
     if let Some(running) = running {
-        finish(running, config.shutdown).await;
+        running.stop(config.shutdown).await;
     }
     exit
-}
-
-/// Stops a proxy of our own, after its audit batches had a moment to reach the sink.
-async fn finish(running: Running, patience: Duration) {
-    running.stop(patience).await;
 }
 
 fn fail(text: &str, exit: Exit) -> Exit {

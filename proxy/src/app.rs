@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::{Config, ConnectionConfig, Target};
 use crate::console::Console;
 use crate::data_folder::DataFolder;
-use crate::engine::{Connection, Engine, Nudges, Sink};
+use crate::engine::{Connection, Engine, Sink};
 use crate::platform::{self, Endpoint, http};
 use crate::router::{AppState, router};
 use crate::routes::sandbox::Control;
@@ -19,6 +19,7 @@ use crate::server;
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{SealWhen, Store};
 use crate::worker;
+use crate::worker::ship::Post;
 use secrecy::{ExposeSecret, SecretString};
 use shared::conversation::Conversation;
 use shared::simulator::{self, Behaviour};
@@ -136,15 +137,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let signer = HmacSigner::new(config.audit.key_id.clone(), &audit_secret)
         .ok_or(StartError::AuditSecret)?
         .with_previous(previous_secret);
-    let engine = Arc::new(Engine {
-        store,
-        connections,
-        policy: config.policy.clone(),
-        threshold_ms: config.threshold_ms,
-        signer: Arc::new(signer),
-        audit: config.audit.policy.clone(),
-        nudges: Nudges::default(),
-    });
+    let engine = Arc::new(Engine::new(config, store, connections, signer));
     let open = engine.store.recover(clock::now()).await?;
     if open > 0 {
         tracing::warn!(
@@ -272,7 +265,10 @@ fn connect(
     };
     let url = config.audit.sink_url.clone().or(own_sink);
     let sink = match url {
-        Some(url) => Some(Sink { client: http::client_for(&url)?, url }),
+        Some(url) => {
+            let sink: Arc<dyn Post> = Arc::new(Sink { client: http::client_for(&url)?, url });
+            Some(sink)
+        }
         None => None,
     };
     let is_sandbox = matches!(one.target, Target::Sandbox);

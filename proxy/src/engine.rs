@@ -1,9 +1,10 @@
 //! What every worker and route works with: the store, the connections, and the nudges between workers.
 
 use crate::audit::HmacSigner;
-use crate::config::ConnectionConfig;
+use crate::config::{Config, ConnectionConfig};
 use crate::platform::{Budget, Platform, TokenSource};
 use crate::store::Store;
+use crate::worker::ship::Post;
 use shared::channel::Channel;
 use shared::delivery::Policy;
 use shared::id::ConnectionName;
@@ -28,7 +29,7 @@ pub struct Connection {
     /// Channels that never report delivery.
     pub channels_without_receipts: Vec<Channel>,
     /// Where its audit batches go.
-    pub sink: Option<Sink>,
+    pub sink: Option<Arc<dyn Post>>,
 }
 
 /// How audit batches are kept, beside how they are made.
@@ -55,7 +56,7 @@ impl Default for AuditPolicy {
     }
 }
 
-/// An audit sink.
+/// An audit sink that is reached by HTTP.
 pub struct Sink {
     /// Its address.
     pub url: String,
@@ -96,6 +97,24 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// An engine as the settings want it.
+    pub fn new(
+        config: &Config,
+        store: Arc<dyn Store>,
+        connections: Vec<Connection>,
+        signer: HmacSigner,
+    ) -> Self {
+        Self {
+            store,
+            connections,
+            policy: config.policy.clone(),
+            threshold_ms: config.threshold_ms,
+            signer: Arc::new(signer),
+            audit: config.audit.policy.clone(),
+            nudges: Nudges::default(),
+        }
+    }
+
     /// The audit entries of a connection above which new messages are refused. Where nothing ships, nothing
     /// waits for a sink.
     pub fn audit_backlog_max(&self, connection: &Connection) -> Option<u64> {
@@ -114,7 +133,7 @@ impl Connection {
         config: &ConnectionConfig,
         connected: crate::platform::Connected,
         is_sandbox: bool,
-        sink: Option<Sink>,
+        sink: Option<Arc<dyn Post>>,
     ) -> Self {
         Self {
             name: config.name.clone(),

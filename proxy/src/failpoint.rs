@@ -4,10 +4,13 @@
 //! closed: a place that does not exist cannot be written down, and a test can go through all of them.
 //! `WAYBILL_FAILPOINT=T3.after_commit:2` kills the process with SIGKILL when it comes to that place for the
 //! second time: no destructor, no flush, no answer. An unknown name ends the start and prints every name there
-//! is. In a release build [`hit`] is empty and the variable means nothing.
+//! is. A simulation, in which one thread is the whole process, learns of every place by [`observe`] instead.
+//! In a release build [`hit`] is empty and the variable means nothing.
 
 use crate::store::{Applied, Work};
 use shared::delivery::{Happening, State};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -257,11 +260,28 @@ fn parse(text: &str) -> Option<(Point, u32)> {
     Some((point, hit.parse::<u32>().ok()?.checked_sub(1)?))
 }
 
+/// Is told where a thread has come to, and ends the simulated process there by unwinding.
+pub type Observer = Rc<dyn Fn(Point)>;
+
+thread_local! {
+    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+}
+
+/// Tells `observer` of every place this thread comes to from now on; `None` ends that.
+pub fn observe(observer: Option<Observer>) {
+    OBSERVER.with(|current| *current.borrow_mut() = observer);
+}
+
 /// Marks a place. The process ends here if the place is armed and its hit has come.
 #[inline]
 pub fn hit(point: Point) {
-    if cfg!(debug_assertions)
-        && let Some(armed) = ARMED.get()
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    if let Ok(Some(observer)) = OBSERVER.try_with(|observer| observer.borrow().clone()) {
+        observer(point);
+    }
+    if let Some(armed) = ARMED.get()
         && armed.point == point
         && armed
             .spared

@@ -93,6 +93,7 @@ impl Budget {
             };
             match ready_at {
                 Some(at) => tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(at) => {}
                     () = changed => {}
                 },

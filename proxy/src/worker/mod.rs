@@ -91,10 +91,12 @@ async fn run(engine: Arc<Engine>, worker: impl Worker, stop: CancellationToken) 
                 shared::wait::back_off(failures, clock::jitter())
             }
         };
+        // In this order always, so that a simulation with the same seed takes the same branch.
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = async { match nudge { Some(nudge) => nudge.await, None => std::future::pending().await } } => {}
+            biased;
             () = stop.cancelled() => {}
+            () = async { match nudge { Some(nudge) => nudge.await, None => std::future::pending().await } } => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -20,12 +20,14 @@ use crate::failpoint::{self, Call, Point};
 use crate::platform::http;
 use crate::store::{Error, Recorded, ShippableBatch, Shipped, Store};
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use shared::id::ConnectionName;
 use shared::time::Timestamp;
 use shared::wait;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -82,7 +84,7 @@ impl Worker for Ship {
         let schedule = Schedule::default();
         let (store, signer) = (engine.store.as_ref(), engine.signer.as_ref());
         let shipped = try_join_all(engine.connections.iter().filter_map(|connection| {
-            let sink = connection.sink.as_ref()?;
+            let sink = connection.sink.as_deref()?;
             Some(ship_next(store, signer, &connection.name, sink, &schedule, now))
         }));
         let any = shipped.await?.contains(&true);
@@ -96,7 +98,7 @@ pub async fn ship_next(
     store: &dyn Store,
     signer: &HmacSigner,
     connection: &ConnectionName,
-    sink: &Sink,
+    sink: &dyn Post,
     schedule: &Schedule,
     now: Timestamp,
 ) -> Result<bool, Error> {
@@ -148,27 +150,72 @@ pub async fn ship_next(
     }
 }
 
+/// What a sink answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What `Retry-After` asks for.
+    pub wait: Option<Duration>,
+    /// `X-Audit-Last-Sequence`, where the answer has one.
+    pub last_sequence: Option<u64>,
+    /// The body as far as anybody needs it, or why it could not be read to its end.
+    pub body: Result<Vec<u8>, String>,
+}
+
+/// How a batch gets to a sink. There is one way, HTTP; a simulation has its own.
+#[async_trait]
+pub trait Post: Send + Sync {
+    /// Posts once; the answer is complete within `timeout`. An error says in words why there is none.
+    async fn post(
+        &self,
+        headers: BTreeMap<String, String>,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, String>;
+}
+
+#[async_trait]
+impl Post for Sink {
+    async fn post(
+        &self,
+        headers: BTreeMap<String, String>,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, String> {
+        let mut request = self.client.post(&self.url).timeout(timeout).body(body);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.map_err(|error| http::describe(&error))?;
+        let status = response.status().as_u16();
+        let wait = http::stated_wait(response.headers());
+        let last_sequence = response
+            .headers()
+            .get("x-audit-last-sequence")
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        // What other answers say in their bodies changes nothing.
+        let body = match status {
+            200..=299 | 409 => read(response).await,
+            _ => Ok(Vec::new()),
+        };
+        Ok(Answer { status, wait, last_sequence, body })
+    }
+}
+
 async fn post(
     signer: &HmacSigner,
-    sink: &Sink,
+    sink: &dyn Post,
     schedule: &Schedule,
     next: &ShippableBatch,
     now: Timestamp,
 ) -> Shipped {
     let seconds = now.unix_ms() / 1000;
-    let id = audit::webhook_id(next);
-    let signature = signer.webhook_signature(&id, seconds, &next.body);
-    let mut request = sink
-        .client
-        .post(&sink.url)
-        .timeout(schedule.timeout)
-        .header("content-type", "application/json")
-        .header("webhook-timestamp", seconds.to_string())
-        .header("webhook-signature", signature)
-        .body(next.body.clone());
-    for (name, value) in audit::sealed_headers(next) {
-        request = request.header(name, value);
-    }
+    let signature = signer.webhook_signature(&audit::webhook_id(next), seconds, &next.body);
+    let mut headers = audit::sealed_headers(next);
+    headers.insert("content-type".into(), "application/json".into());
+    headers.insert("webhook-timestamp".into(), seconds.to_string());
+    headers.insert("webhook-signature".into(), signature);
     let own_wait = schedule.wait_after(next.batch.attempts);
     let again = |problem: String, stated: Option<Duration>| {
         // A stated wait only ever makes it later.
@@ -179,27 +226,20 @@ async fn post(
     let stalled_until = || clock::now().plus(schedule.stalled);
     let refused =
         |problem: String| Shipped::Later { problem, next_at: stalled_until(), stalled: true };
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => return again(http::describe(&error), None),
+    let answer = match sink.post(headers, next.body.clone(), schedule.timeout).await {
+        Ok(answer) => answer,
+        Err(problem) => return again(problem, None),
     };
-    let status = response.status().as_u16();
-    let stated = http::stated_wait(response.headers());
-    let held_in_header = response
-        .headers()
-        .get("x-audit-last-sequence")
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let status = answer.status;
     match status {
-        200..=299 => match read(response).await {
+        200..=299 => match answer.body {
             Ok(_) => Shipped::Acknowledged,
             Err(problem) => again(format!("the sink answered {status}, but {problem}"), None),
         },
-        408 | 429 | 500..=599 => again(format!("the sink answered {status}"), stated),
+        408 | 429 | 500..=599 => again(format!("the sink answered {status}"), answer.wait),
         409 => {
-            let held = match held_in_header {
-                Some(held) => Some(held),
-                None => last_sequence(&read(response).await.unwrap_or_default()),
-            };
+            let held =
+                answer.last_sequence.or_else(|| last_sequence(&answer.body.unwrap_or_default()));
             conflict(next, held, clock::now().plus(own_wait), stalled_until())
         }
         410 => Shipped::Gone { problem: "the sink is gone: it answered 410".into() },

@@ -78,8 +78,13 @@ pub enum OpenError {
     Refused(#[from] std::io::Error),
 }
 
+/// How long a command of a store without threads waits before it runs, as it would in a queue.
+pub type Queueing = fn() -> Duration;
+
 /// The embedded store. Cheap to share; see the module's text.
 pub struct Sqlite {
+    /// Set where everything happens on the thread of the caller.
+    in_line: Option<Queueing>,
     writer: Mutex<Option<Writer>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     readers: Arc<Mutex<Vec<Connection>>>,
@@ -91,12 +96,23 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file, making it and its schema if there is none. A damaged or newer one is refused.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_as(path, None)
+    }
+
+    /// Opens the file for a simulation: no thread takes part, so that the same calls in the same order always
+    /// meet the same store; and nothing is synced, because no machine fails here.
+    pub fn open_in_line(path: &Path, queueing: Queueing) -> Result<Self, OpenError> {
+        Self::open_as(path, Some(queueing))
+    }
+
+    fn open_as(path: &Path, in_line: Option<Queueing>) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let unusable = |source| OpenError::Unusable { path: name.clone(), source };
         let found = inspect(path)?;
         make_private(path)?;
         let mut connection = Connection::open(path).map_err(unusable)?;
-        prepare(&connection).map_err(unusable)?;
+        let synchronous = if in_line.is_some() { "OFF" } else { "FULL" };
+        prepare(&connection, synchronous).map_err(unusable)?;
         if found < SCHEMA_VERSION {
             bring_up_to_date(&mut connection, found).map_err(unusable)?;
         }
@@ -104,10 +120,16 @@ impl Sqlite {
         let readers = open_readers(path).map_err(unusable)?;
         let (last_event_sender, last_event) = watch::channel(seq);
         let (broken_sender, broken) = watch::channel(false);
-        let (writer, thread) = Writer::start(connection, last_event_sender, broken_sender)?;
+        let (writer, thread) = if in_line.is_some() {
+            (Writer::in_line(connection, last_event_sender, broken_sender), None)
+        } else {
+            let (writer, thread) = Writer::start(connection, last_event_sender, broken_sender)?;
+            (writer, Some(thread))
+        };
         Ok(Self {
+            in_line,
             writer: Mutex::new(Some(writer)),
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
             readers: Arc::new(Mutex::new(readers)),
             permits: Arc::new(Semaphore::new(READERS)),
             last_event,
@@ -141,6 +163,7 @@ impl Sqlite {
             let commit = commit(&value);
             Ok((value, commit))
         };
+        self.queue().await;
         writer.run(named).await
     }
 
@@ -151,13 +174,23 @@ impl Sqlite {
     {
         let _permit = self.permits.acquire().await.map_err(|_| Error::Stopped)?;
         let readers = Arc::clone(&self.readers);
-        let task = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let connection = lock(&readers).pop().ok_or(Error::Stopped)?;
             let result = work(&connection);
             lock(&readers).push(connection);
             result
-        });
-        task.await.map_err(|_| Error::Stopped)?
+        };
+        if self.in_line.is_some() {
+            self.queue().await;
+            return work();
+        }
+        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)?
+    }
+
+    async fn queue(&self) {
+        if let Some(queueing) = self.in_line {
+            tokio::time::sleep(queueing()).await;
+        }
     }
 }
 
@@ -212,10 +245,10 @@ fn bring_up_to_date(connection: &mut Connection, found: i64) -> rusqlite::Result
     transaction.commit()
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

@@ -5,11 +5,14 @@
 //! caller hears of success only after the commit. When a commit itself fails with an I/O error the thread
 //! ends for good, because after a failed sync nobody can know what the disk holds; the process then
 //! stops and recovers from disk.
+//!
+//! A simulation has no other thread: there each command is committed by itself, on the thread of its caller.
 
 use crate::failpoint::{self, Commit, Point};
 use crate::store::Error;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{oneshot, watch};
 
 /// Most commands in one commit.
@@ -20,10 +23,16 @@ pub const COMMANDS_MAX: usize = 64;
 type Command = Box<dyn FnOnce(Option<&mut Transaction>) -> Finish + Send>;
 type Finish = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
-/// Hands commands to the writing thread.
+/// Commits commands: by the writing thread, or in line.
 #[derive(Clone)]
 pub struct Writer {
-    commands: Sender<Command>,
+    commands: Commands,
+}
+
+#[derive(Clone)]
+enum Commands {
+    Queue(Sender<Command>),
+    InLine(Arc<Mutex<Committer>>),
 }
 
 impl Writer {
@@ -35,10 +44,21 @@ impl Writer {
         broken: watch::Sender<bool>,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = channel();
+        let committer = Committer { connection, last_event, broken };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write(connection, &receiver, &last_event, &broken))?;
-        Ok((Self { commands: sender }, thread))
+            .spawn(move || write(committer, &receiver))?;
+        Ok((Self { commands: Commands::Queue(sender) }, thread))
+    }
+
+    /// Commits each command as it comes, without a thread.
+    pub fn in_line(
+        connection: Connection,
+        last_event: watch::Sender<u64>,
+        broken: watch::Sender<bool>,
+    ) -> Self {
+        let committer = Committer { connection, last_event, broken };
+        Self { commands: Commands::InLine(Arc::new(Mutex::new(committer))) }
     }
 
     /// Runs `work` in a transaction and answers after its commit. What it says of the commit beside its value
@@ -66,7 +86,16 @@ impl Writer {
                 let _ = reply.send(committed.and(result).map(|(value, _)| value));
             })
         });
-        self.commands.send(command).map_err(|_| Error::Stopped)?;
+        match &self.commands {
+            Commands::Queue(queue) => queue.send(command).map_err(|_| Error::Stopped)?,
+            Commands::InLine(committer) => {
+                let mut committer = super::lock(committer);
+                if *committer.broken.borrow() {
+                    return Err(Error::Stopped);
+                }
+                committer.commit(vec![command]);
+            }
+        }
         answer.await.map_err(|_| Error::Stopped)?
     }
 }
@@ -81,12 +110,7 @@ fn in_savepoint<T>(
     Ok(value)
 }
 
-fn write(
-    mut connection: Connection,
-    commands: &Receiver<Command>,
-    last_event: &watch::Sender<u64>,
-    broken: &watch::Sender<bool>,
-) {
+fn write(mut committer: Committer, commands: &Receiver<Command>) {
     while let Ok(first) = commands.recv() {
         let mut batch = vec![first];
         while batch.len() < COMMANDS_MAX
@@ -94,13 +118,30 @@ fn write(
         {
             batch.push(next);
         }
+        committer.commit(batch);
+        if *committer.broken.borrow() {
+            return;
+        }
+    }
+}
+
+struct Committer {
+    connection: Connection,
+    last_event: watch::Sender<u64>,
+    /// True once nothing may be written any more.
+    broken: watch::Sender<bool>,
+}
+
+impl Committer {
+    /// Runs and commits these commands together and tells each caller what became of its own.
+    fn commit(&mut self, batch: Vec<Command>) {
         let mut finishes = Vec::with_capacity(batch.len());
-        let committed = commit_batch(&mut connection, batch, &mut finishes);
+        let committed = commit_batch(&mut self.connection, batch, &mut finishes);
         let failure = committed.as_ref().err().map(reason_of);
         if committed.is_ok()
-            && let Ok(seq) = super::rows::last_event(&connection)
+            && let Ok(seq) = super::rows::last_event(&self.connection)
         {
-            last_event.send_if_modified(|last| std::mem::replace(last, seq) != seq);
+            self.last_event.send_if_modified(|last| std::mem::replace(last, seq) != seq);
         }
         for finish in finishes {
             finish(match failure {
@@ -112,8 +153,7 @@ fn write(
         }
         if let (Some(Reason::Fatal), Err(error)) = (failure, &committed) {
             tracing::error!(%error, "a commit failed; stopping, to recover from what is on disk");
-            broken.send_replace(true);
-            return;
+            self.broken.send_replace(true);
         }
     }
 }

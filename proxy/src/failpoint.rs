@@ -138,14 +138,19 @@ impl Commit {
             }
             (Happening::AttemptStarted, _) => Commit::T2,
             (Happening::Taken { .. }, _) => Commit::T3,
-            (Happening::NotSent { .. }, State::RetryWait) => Commit::T4,
+            (Happening::NotSent { .. }, State::RetryWait) | (Happening::Held { .. }, _) => {
+                Commit::T4
+            }
             (Happening::NotSent { .. } | Happening::Refused { .. }, _) => Commit::T5,
             (Happening::MayRepeat, State::Parked) => Commit::T9,
             (Happening::MayRepeat, _) => Commit::T8,
             (Happening::Decided { .. }, _) => Commit::T10,
             (Happening::Observed(_), State::Delivered | State::Read) => Commit::T12,
             (Happening::Observed(_), State::Failed) => Commit::T13,
-            (Happening::Observed(_) | Happening::LookFailed, _) => Commit::T11,
+            (
+                Happening::Observed(_) | Happening::LookFailed | Happening::LookPostponed { .. },
+                _,
+            ) => Commit::T11,
             (Happening::HorizonPassed, _) => Commit::T14,
             (Happening::DeadlinePassed, _) => Commit::T15,
             (Happening::Cancelled, _) => Commit::T16,

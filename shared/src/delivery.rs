@@ -204,6 +204,15 @@ pub struct Delivery {
     pub horizon_passed: bool,
     /// False on a channel that never reports receipts: its verdict is `unknown`.
     pub receipts_expected: bool,
+    /// Attempts that do not count towards the limit: the platform refused the whole connection in them and
+    /// not this message.
+    #[serde(default)]
+    pub attempts_held: u32,
+    /// Milliseconds since the first attempt in which it waited for others (the budget, a pause, a platform
+    /// that could not be reached) and not for its own next attempt. They do not count towards the time in
+    /// which it may be tried again.
+    #[serde(default)]
+    pub held_ms: u64,
 }
 
 impl Delivery {
@@ -237,6 +246,8 @@ impl Delivery {
             threshold_ms,
             horizon_passed: false,
             receipts_expected,
+            attempts_held: 0,
+            held_ms: 0,
         }
     }
 
@@ -280,6 +291,14 @@ pub enum Happening {
         /// The stated wait, if any.
         wait: Option<Duration>,
     },
+    /// T4: certainly not sent, and for no fault of its own: everything on its connection waits. Neither this
+    /// attempt nor the wait counts against it.
+    Held {
+        /// Why; `None` keeps the reason it has.
+        reason: Option<Reason>,
+        /// How long it waits at least.
+        wait: Duration,
+    },
     /// T5: refused for good, by the platform or by the rules before the POST.
     Refused {
         /// Why.
@@ -296,6 +315,11 @@ pub enum Happening {
     Observed(Receipt),
     /// A look that could not be made; only the next one is planned.
     LookFailed,
+    /// A look that is not made now, because the platform cannot be asked: made later, and not counted.
+    LookPostponed {
+        /// How long it waits.
+        wait: Duration,
+    },
     /// T14: the delivery horizon passed.
     HorizonPassed,
     /// T15: its `expires_at` passed.
@@ -338,6 +362,8 @@ pub struct Policy {
     pub retry_window: Duration,
     /// Time after submission in which receipts are looked for.
     pub horizon: Duration,
+    /// Time from submission to the first look: what delivery on this channel usually takes.
+    pub first_look: Duration,
 }
 
 impl Default for Policy {
@@ -346,6 +372,7 @@ impl Default for Policy {
             attempts_max: 12,
             retry_window: Duration::from_secs(15 * 60),
             horizon: Duration::from_secs(24 * 60 * 60),
+            first_look: wait::FIRST_LOOK,
         }
     }
 }
@@ -484,6 +511,7 @@ pub fn step(
     let mut next = delivery.clone();
     let (event, ending) = match (delivery.state, happening) {
         (Accepted | RetryWait, Happening::AttemptStarted) => {
+            note_held(&mut next, now);
             next.state = Sending;
             next.attempts += 1;
             next.first_attempt_at = next.first_attempt_at.or(Some(now));
@@ -497,14 +525,32 @@ pub fn step(
             next.platform_id = Some(platform_id.clone());
             next.submitted_at = Some(now);
             next.platform_status = Some(PlatformStatus::Queued);
-            next.due_at = Some(now.plus(wait::look_delay(0, jitter)));
-            let (_, ending) = observe(&mut next, receipt, now, jitter);
+            let (_, ending) = observe(&mut next, receipt, policy, now, jitter);
+            if next.state == Submitted {
+                next.looks = 0;
+                plan_first_look(&mut next, policy, now, jitter);
+            }
             (Some(EventKind::Submitted), ending)
         }
         // From `sending` an attempt failed; before that the conversation could not be read.
         (Accepted | RetryWait | Sending, Happening::NotSent { reason, wait }) => {
+            note_held(&mut next, now);
             next.reason = Some(reason.clone());
             plan_retry(&mut next, *wait, policy, now, jitter)
+        }
+        (Accepted | RetryWait | Sending, Happening::Held { reason, wait }) => {
+            note_held(&mut next, now);
+            if next.first_attempt_at.is_some() {
+                next.held_ms = next.held_ms.saturating_add(ms(*wait));
+            }
+            next.attempts_held += u32::from(delivery.state == Sending);
+            let code = |of: &Option<Reason>| of.as_ref().map(|one| one.code.clone());
+            let is_news = delivery.state == Sending
+                || reason.is_some() && code(reason) != code(&delivery.reason);
+            next.reason = reason.clone().or(next.reason);
+            next.state = RetryWait;
+            next.due_at = Some(now.plus(*wait));
+            (is_news.then_some(EventKind::RetryPlanned), None)
         }
         (Accepted | RetryWait | Sending, Happening::Refused { reason }) => {
             next.reason = Some(reason.clone());
@@ -533,10 +579,15 @@ pub fn step(
             }
         }
         (Submitted | Undelivered | Delivered, Happening::Observed(receipt)) => {
-            observe(&mut next, receipt, now, jitter)
+            observe(&mut next, receipt, policy, now, jitter)
         }
         (Submitted, Happening::LookFailed) => {
-            plan_look(&mut next, now, jitter);
+            plan_look(&mut next, policy, now, jitter);
+            (None, None)
+        }
+        (Submitted | Delivered, Happening::LookPostponed { wait }) => {
+            let later = now.plus(*wait);
+            next.due_at = Some(horizon_of(&next, policy, now).map_or(later, |end| later.min(end)));
             (None, None)
         }
         (Delivered, Happening::LookFailed) => {
@@ -564,7 +615,7 @@ pub fn step(
         }
         (Parked, Happening::Decided { choice, why }) => {
             next.reason = Some(Reason::new("decided", why.as_str()));
-            decide(&mut next, choice, now, jitter)
+            decide(&mut next, choice, policy, now, jitter)
         }
         _ => return Err(refused),
     };
@@ -574,6 +625,7 @@ pub fn step(
 fn decide(
     next: &mut Delivery,
     choice: &Choice,
+    policy: &Policy,
     now: Timestamp,
     jitter: f64,
 ) -> (Option<EventKind>, Option<Ending>) {
@@ -583,6 +635,8 @@ fn decide(
             next.due_at = Some(now);
             // The person starts a new series of attempts.
             next.attempts = 0;
+            next.attempts_held = 0;
+            next.held_ms = 0;
             next.first_attempt_at = None;
             (Some(EventKind::Decided), None)
         }
@@ -591,7 +645,7 @@ fn decide(
             next.platform_id = Some(platform_id.clone());
             next.submitted_at = Some(now);
             next.platform_status = Some(PlatformStatus::Queued);
-            next.due_at = Some(now.plus(wait::look_delay(0, jitter)));
+            plan_first_look(next, policy, now, jitter);
             (Some(EventKind::Decided), None)
         }
         Choice::GiveUp => end(next, State::Failed, now, EventKind::Decided, Ending::Failed),
@@ -612,9 +666,22 @@ fn end(
 }
 
 fn retries_left(delivery: &Delivery, policy: &Policy, now: Timestamp) -> bool {
-    let window_ms = i64::try_from(policy.retry_window.as_millis()).unwrap_or(i64::MAX);
-    delivery.attempts < policy.attempts_max
+    let window_ms = ms(policy.retry_window).saturating_add(delivery.held_ms);
+    let window_ms = i64::try_from(window_ms).unwrap_or(i64::MAX);
+    delivery.attempts.saturating_sub(delivery.attempts_held) < policy.attempts_max
         && delivery.first_attempt_at.is_none_or(|first| now.ms_since(first) <= window_ms)
+}
+
+/// Once a first attempt was made: what has passed since the next one was due is a wait for others.
+fn note_held(next: &mut Delivery, now: Timestamp) {
+    if let (Some(_), Some(due)) = (next.first_attempt_at, next.due_at) {
+        let overdue = u64::try_from(now.ms_since(due)).unwrap_or(0);
+        next.held_ms = next.held_ms.saturating_add(overdue);
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn plan_retry(
@@ -637,24 +704,37 @@ fn plan_retry(
     (Some(EventKind::RetryPlanned), None)
 }
 
-/// When to look next: the usual gap, but never later than just past the SLA deadline or the horizon.
-fn plan_look(next: &mut Delivery, now: Timestamp, jitter: f64) {
+/// The first look: when delivery on this channel has usually happened.
+fn plan_first_look(next: &mut Delivery, policy: &Policy, now: Timestamp, jitter: f64) {
+    plan_look_at(next, now.plus(wait::first_look_delay(policy.first_look, jitter)), policy, now);
+}
+
+/// When to look next: the usual gap.
+fn plan_look(next: &mut Delivery, policy: &Policy, now: Timestamp, jitter: f64) {
     next.looks += 1;
-    let usual = now.plus(wait::look_delay(next.looks, jitter));
+    plan_look_at(next, now.plus(wait::look_delay(next.looks, jitter)), policy, now);
+}
+
+/// Never later than just past the SLA deadline or the horizon.
+fn plan_look_at(next: &mut Delivery, usual: Timestamp, policy: &Policy, now: Timestamp) {
     let deadline = next
         .submitted_at
         .map(|at| at.plus(Duration::from_millis(next.threshold_ms)))
         .filter(|deadline| *deadline > now);
-    next.due_at = Some(match deadline {
-        Some(deadline) => usual.min(deadline),
-        None => usual,
-    });
+    let bounds = [deadline, horizon_of(next, policy, now)];
+    next.due_at = Some(bounds.into_iter().flatten().fold(usual, Timestamp::min));
+}
+
+/// When receipts are no longer looked for, while that is still to come.
+fn horizon_of(delivery: &Delivery, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    delivery.submitted_at.map(|at| at.plus(policy.horizon)).filter(|end| *end > now)
 }
 
 /// Takes in a receipt: ranks only rise, failure ends, delivery ends once.
 fn observe(
     next: &mut Delivery,
     receipt: &Receipt,
+    policy: &Policy,
     now: Timestamp,
     jitter: f64,
 ) -> (Option<EventKind>, Option<Ending>) {
@@ -692,7 +772,7 @@ fn observe(
     }
 
     if before.state == State::Submitted {
-        plan_look(next, now, jitter);
+        plan_look(next, policy, now, jitter);
         if rank > before.platform_status {
             return (Some(EventKind::Sent), None);
         }
@@ -830,9 +910,62 @@ mod tests {
         let step = apply(&sending, &not_sent, at(2));
         assert_eq!(step.delivery.state, State::RetryWait);
         assert!(step.delivery.due_at >= Some(at(9)));
-        let late = after(&step.delivery, &[(Happening::AttemptStarted, 1000)]);
-        let step = apply(&late, &not_sent, at(1001));
+        // Attempts that start when they are planned, for a quarter of an hour.
+        let mut waiting = step.delivery;
+        while let Some(due) = waiting.due_at.filter(|due| *due < at(900)) {
+            let sending = apply(&waiting, &Happening::AttemptStarted, due).delivery;
+            waiting = apply(&sending, &not_sent, due).delivery;
+            waiting.attempts = 1;
+        }
+        let due = waiting.due_at.unwrap();
+        let late = apply(&waiting, &Happening::AttemptStarted, due).delivery;
+        let step = apply(&late, &not_sent, due.max(at(902)));
         assert_eq!((step.delivery.state, step.ending), (State::Rejected, Some(Ending::Rejected)));
+    }
+
+    #[test]
+    fn waiting_for_others_uses_up_neither_attempts_nor_time() {
+        let policy = Policy { attempts_max: 2, ..Policy::default() };
+        let apply = |delivery: &Delivery, happening: &Happening, seconds| -> Step {
+            step(delivery, happening, &policy, at(seconds), 0.0).unwrap()
+        };
+        let reason = || Reason::new("paused", "paused");
+        let held = Happening::Held { reason: Some(reason()), wait: Duration::ZERO };
+        let mut delivery = accepted();
+        for round in 0..5 {
+            delivery = apply(&delivery, &Happening::AttemptStarted, round * 3600).delivery;
+            let step = apply(&delivery, &held, round * 3600 + 1);
+            assert_eq!(step.event, Some(EventKind::RetryPlanned));
+            delivery = step.delivery;
+        }
+        assert_eq!((delivery.state, delivery.attempts), (State::RetryWait, 5));
+        assert_eq!(apply(&delivery, &held, 20_000).event, None, "the same again is no news");
+        // Five hours later it has both attempts of its own, and a quarter of an hour for them.
+        let not_sent = Happening::NotSent { reason: reason(), wait: None };
+        let own = apply(&delivery, &Happening::AttemptStarted, 20_000).delivery;
+        let step = apply(&own, &not_sent, 20_001);
+        assert_eq!(step.delivery.state, State::RetryWait);
+        let own = apply(&step.delivery, &Happening::AttemptStarted, 30_000).delivery;
+        assert_eq!(apply(&own, &not_sent, 30_001).delivery.state, State::Rejected);
+    }
+
+    #[test]
+    fn a_late_start_of_an_attempt_does_not_use_up_the_window() {
+        let reason = Reason::new("r", "r");
+        let not_sent = Happening::NotSent { reason, wait: Some(Duration::from_secs(10)) };
+        let waiting = after(&accepted(), &[(Happening::AttemptStarted, 1), (not_sent.clone(), 2)]);
+        let late = after(&waiting, &[(Happening::AttemptStarted, 5_000)]);
+        assert_eq!(apply(&late, &not_sent, at(5_001)).delivery.state, State::RetryWait);
+    }
+
+    #[test]
+    fn no_look_is_planned_past_the_horizon_and_a_postponed_one_is_not_counted() {
+        let policy = Policy { horizon: Duration::from_secs(20), ..Policy::default() };
+        let submitted = after(&accepted(), &[(Happening::AttemptStarted, 1), (taken(), 2)]);
+        let waits = Happening::LookPostponed { wait: Duration::from_secs(300) };
+        let step = step(&submitted, &waits, &policy, at(5), 0.5).unwrap();
+        assert_eq!(step.delivery.due_at, Some(at(22)));
+        assert_eq!((step.delivery.looks, step.event), (submitted.looks, None));
     }
 
     #[test]
@@ -924,6 +1057,8 @@ mod tests {
             Happening::Refused { reason: Reason::new("r", "r") },
             Happening::MayRepeat,
             Happening::LookFailed,
+            Happening::LookPostponed { wait: Duration::from_secs(30) },
+            Happening::Held { reason: None, wait: Duration::ZERO },
             Happening::HorizonPassed,
             Happening::DeadlinePassed,
             Happening::Cancelled,

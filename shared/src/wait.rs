@@ -23,6 +23,18 @@ pub fn after_stated(stated: Duration, jitter: f64) -> Duration {
     stated + spread.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
+/// The first look where nothing is known of a channel yet.
+pub const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// The time from submission to the first look where delivery usually takes `usual`: up to a tenth and 100 ms
+/// later, never earlier, because a look just before the receipt is a request for nothing. Between 0.3 s and a
+/// minute.
+pub fn first_look_delay(usual: Duration, jitter: f64) -> Duration {
+    let usual = usual.clamp(Duration::from_millis(300), Duration::from_secs(60));
+    let spread = usual.mul_f64(0.1) + Duration::from_millis(100);
+    usual + spread.mul_f64(jitter.clamp(0.0, 1.0))
+}
+
 /// The gap before look `looks + 1`: 1, 2, 4, 8, 15, 30, 60 s and so on up to 5 min, ±10 %.
 pub fn look_delay(looks: u32, jitter: f64) -> Duration {
     const GAPS_S: [u64; 9] = [1, 2, 4, 8, 15, 30, 60, 120, 240];

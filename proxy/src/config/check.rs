@@ -67,6 +67,7 @@ pub(super) fn check(
             60 * whole("sending.retry_minutes", written.sending.retry_minutes, 1, 24 * 60, p),
         ),
         horizon: horizon(written.sending.horizon_hours, p),
+        first_look: shared::wait::FIRST_LOOK,
     };
     let audit = audit(written.audit, p);
     let sandbox_seed = whole("sandbox.seed", written.sandbox.seed, 0, 1 << 53, p);

@@ -319,13 +319,15 @@ pub trait Store: Send + Sync {
         to: Timestamp,
     ) -> Result<Vec<Message>, Error>;
 
-    /// Claims due work for this process until `lease_until`.
+    /// Claims due work for this process until `lease_until`, but none that goes through the connections in
+    /// `except`: nothing can be done for them now, and they must hold nobody up.
     async fn claim(
         &self,
         work: Work,
         now: Timestamp,
         lease_until: Timestamp,
         limit: u32,
+        except: Vec<ConnectionName>,
     ) -> Result<Vec<Claim>, Error>;
     /// Gives a claim back with nothing done.
     async fn release(&self, message_id: MessageId, epoch: u64) -> Result<(), Error>;

@@ -48,11 +48,13 @@ impl Worker for Dispatch {
 
     async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
         let lease_until = now.plus(LEASE);
-        let overdue = engine.store.claim(Work::Expire, now, lease_until, CLAIMS_MAX).await?;
+        let overdue =
+            engine.store.claim(Work::Expire, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
         for claim in &overdue {
             apply(engine, claim, Happening::DeadlinePassed, Actor::Proxy, false, None).await?;
         }
-        let claims = engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX).await?;
+        let claims =
+            engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
         let idle = claims.is_empty() && overdue.is_empty();
         try_join_all(claims.iter().map(|claim| dispatch(engine, claim))).await?;
         Ok(if idle { Progress::Idle } else { Progress::More })

@@ -34,7 +34,9 @@ impl Worker for Reconcile {
     }
 
     async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
-        let claims = engine.store.claim(Work::Reconcile, now, now.plus(LEASE), CLAIMS_MAX).await?;
+        let lease_until = now.plus(LEASE);
+        let claims =
+            engine.store.claim(Work::Reconcile, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
         for claim in &claims {
             if claim.delivery.state == State::Sending {
                 let reason = Reason::new("claim_ran_out", "Whoever was sending this went silent.");

@@ -40,7 +40,9 @@ impl Worker for Track {
     }
 
     async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
-        let claims = engine.store.claim(Work::Look, now, now.plus(LEASE), CLAIMS_MAX).await?;
+        let lease_until = now.plus(LEASE);
+        let claims =
+            engine.store.claim(Work::Look, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
         if claims.is_empty() {
             return Ok(Progress::Idle);
         }
@@ -55,7 +57,7 @@ impl Worker for Track {
             .try_for_each_concurrent(READS_AT_ONCE, |((name, id), claims)| async move {
                 match engine.connection(&name) {
                     Some(connection) => look(engine, connection, &id, &claims, now).await,
-                    None => fail(engine, &claims).await,
+                    None => fail(engine, &claims, now).await,
                 }
             })
             .await?;
@@ -84,15 +86,13 @@ async fn look(
         Ok(snapshot) => snapshot,
         Err(error) => {
             tracing::warn!(conversation.id = %id, %error, "a look failed");
-            return fail(engine, claims).await;
+            return fail(engine, claims, now).await;
         }
     };
     engine.store.remember_conversation(connection.name.clone(), snapshot.conversation).await?;
     for claim in claims {
         let receipt = claim.delivery.platform_id.as_ref().and_then(|id| snapshot.receipts.get(id));
-        let submitted_at = claim.delivery.submitted_at.unwrap_or(claim.delivery.accepted_at);
-        let over = claim.delivery.state == State::Submitted
-            && now >= submitted_at.plus(engine.policy.horizon);
+        let over = is_over(engine, claim, now);
         let happening = match receipt {
             Some(receipt) => Happening::Observed(receipt.clone()),
             None => Happening::LookFailed,
@@ -106,9 +106,21 @@ async fn look(
     Ok(())
 }
 
-async fn fail(engine: &Engine, claims: &[Claim]) -> Result<(), Error> {
+/// A look that brought nothing. At the horizon it was the last one, whatever kept it from being made: a
+/// conversation that can never be read again must not keep its messages open for ever.
+async fn fail(engine: &Engine, claims: &[Claim], now: Timestamp) -> Result<(), Error> {
     for claim in claims {
-        apply(engine, claim, Happening::LookFailed, Actor::Proxy, false, None).await?;
+        let happening = match is_over(engine, claim, now) {
+            true => Happening::HorizonPassed,
+            false => Happening::LookFailed,
+        };
+        apply(engine, claim, happening, Actor::Proxy, false, None).await?;
     }
     Ok(())
+}
+
+/// Whether the time in which receipts are looked for is over.
+fn is_over(engine: &Engine, claim: &Claim, now: Timestamp) -> bool {
+    let submitted_at = claim.delivery.submitted_at.unwrap_or(claim.delivery.accepted_at);
+    claim.delivery.state == State::Submitted && now >= submitted_at.plus(engine.policy.horizon)
 }

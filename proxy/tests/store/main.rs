@@ -41,6 +41,7 @@ against_each_store! {
     a_repeat_gets_the_stored_answer_and_another_request_none,
     one_key_at_the_same_instant_is_one_submission,
     only_the_head_of_a_conversation_is_claimed_and_only_once,
+    what_goes_through_a_closed_connection_is_not_claimed,
     a_scheduled_message_holds_nobody_up,
     a_change_under_an_older_claim_is_refused,
     an_open_attempt_is_unknown_after_a_crash,

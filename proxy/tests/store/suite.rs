@@ -68,7 +68,7 @@ async fn accept(store: &dyn Store, new: NewSubmission) -> MessageId {
 }
 
 async fn claim(store: &dyn Store, work: Work, now: Timestamp) -> Vec<Claim> {
-    store.claim(work, now, now.plus(LEASE), 100).await.unwrap()
+    store.claim(work, now, now.plus(LEASE), 100, Vec::new()).await.unwrap()
 }
 
 async fn step(store: &dyn Store, claim: &Claim, happening: Happening, now: Timestamp) -> Applied {
@@ -168,6 +168,17 @@ pub async fn only_the_head_of_a_conversation_is_claimed_and_only_once(fresh: Fre
     let next = claim(store, Work::Send, at(2)).await;
     assert_eq!(next.len(), 1);
     assert_eq!(next[0].message_id, second);
+}
+
+pub async fn what_goes_through_a_closed_connection_is_not_claimed(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let other = ConnectionName::parse("other").unwrap();
+    accept(store, submission("a", 1)).await;
+    let free = NewSubmission { connection: other.clone(), ..submission("b", 1) };
+    accept(store, free).await;
+    let claims = store.claim(Work::Send, at(1), at(61), 100, vec![connection()]).await.unwrap();
+    assert_eq!(claims.iter().map(|one| &one.connection).collect::<Vec<_>>(), [&other]);
+    assert_eq!(claim(store, Work::Send, at(1)).await.len(), 1, "open again, it is found");
 }
 
 pub async fn a_scheduled_message_holds_nobody_up(fresh: Fresh) {

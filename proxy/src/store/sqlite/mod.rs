@@ -368,9 +368,10 @@ impl Store for Sqlite {
         now: Timestamp,
         lease_until: Timestamp,
         limit: u32,
+        except: Vec<ConnectionName>,
     ) -> Result<Vec<Claim>, Error> {
         self.write_as(
-            move |connection| steps::claim(connection, work, now, lease_until, limit),
+            move |connection| steps::claim(connection, work, now, lease_until, limit, &except),
             move |claims| (!claims.is_empty()).then(|| Commit::of_claim(work)),
         )
         .await

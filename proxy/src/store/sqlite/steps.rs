@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use shared::api::{Actor, Event, Message};
 use shared::audit;
 use shared::delivery::{self, Choice, Delivery, Ending, EventKind, Happening, Policy, Reason};
-use shared::id::MessageId;
+use shared::id::{ConnectionName, MessageId};
 use shared::time::Timestamp;
 
 /// See [`crate::store::Store::claim`].
@@ -19,6 +19,7 @@ pub fn claim(
     now: Timestamp,
     lease_until: Timestamp,
     limit: u32,
+    except: &[ConnectionName],
 ) -> Result<Vec<Claim>, Error> {
     const FREE: &str = "(m.lease_until IS NULL OR m.lease_until <= ?1)";
     // The head of each conversation: nothing accepted earlier is still to be sent. A message scheduled for
@@ -41,15 +42,18 @@ pub fn claim(
             ("delivered", "due_at", "TRUE"),
         ],
     };
+    let except = to_json("list of connections", &except)?;
     let mut positions: Vec<i64> = Vec::new();
     for (state, when, also) in due {
         let left = limit.saturating_sub(u32::try_from(positions.len()).unwrap_or(u32::MAX));
         let sql = format!(
             "SELECT m.position FROM messages m WHERE m.state = '{state}' AND m.{when} <= ?1 \
-             AND {FREE} AND {also} ORDER BY m.{when}, m.position LIMIT ?2"
+             AND {FREE} AND {also} AND m.connection NOT IN (SELECT value FROM json_each(?3)) \
+             ORDER BY m.{when}, m.position LIMIT ?2"
         );
-        positions
-            .extend(all(connection, &sql, (now.unix_ms(), left), |row| Ok(row.get::<_, i64>(0)?))?);
+        positions.extend(all(connection, &sql, (now.unix_ms(), left, &except), |row| {
+            Ok(row.get::<_, i64>(0)?)
+        })?);
     }
     if work == Work::Look && !positions.is_empty() {
         // One read of a conversation serves all its messages, so those not due yet come along.

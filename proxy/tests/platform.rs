@@ -318,7 +318,7 @@ async fn row_56_a_429_pauses_every_call_and_tells_the_wait() {
 #[tokio::test]
 async fn row_57_limits_are_learned_and_nonsense_is_ignored() {
     let read = |headers: [(&'static str, &'static str); 3]| async move {
-        let body = r#"{"channelType":"sms"}"#;
+        let body = r#"{"channelType":"sms","participants":[]}"#;
         let script = Script::default().answer(move || (headers, status(200, body)).into_response());
         let connected = script.connect().await;
         let permit = connected.budget.permit(Priority::Look).await;

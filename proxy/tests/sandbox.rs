@@ -115,8 +115,8 @@ impl Running {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
-    async fn speed(&self, speed: u32) {
-        let answer = self.put("/sandbox/v1/clock", json!({ "speed": speed })).await;
+    async fn speed(&self, speed: impl Into<f64>) {
+        let answer = self.put("/sandbox/v1/clock", json!({ "speed": speed.into() })).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
@@ -680,7 +680,7 @@ async fn a_reset_processes_nothing_and_a_lost_reply_everything() {
 async fn control_calls_say_what_is_wrong_with_their_input() {
     let running = Running::start().await;
     for (path, body, part) in [
-        ("/sandbox/v1/faults", json!({ "slow": { "next": 1 } }), "unknown field `slow`"),
+        ("/sandbox/v1/faults", json!({ "slow": { "next": 1 } }), "unknown variant `slow`"),
         (
             "/sandbox/v1/faults",
             json!({ "hang": { "next": 1, "often": 2 } }),
@@ -688,7 +688,13 @@ async fn control_calls_say_what_is_wrong_with_their_input() {
         ),
         ("/sandbox/v1/faults", json!({ "hang": {} }), "exactly one of percent and next"),
         ("/sandbox/v1/faults", json!({ "hang": { "percent": 50.5 } }), "at /hang/percent"),
-        ("/sandbox/v1/faults", json!("off"), "expected struct"),
+        ("/sandbox/v1/faults", json!("off"), "expected a map"),
+        (
+            "/sandbox/v1/faults",
+            json!({ "malformed": { "next": 1, "kind": "pdf" } }),
+            "at /malformed/kind",
+        ),
+        ("/sandbox/v1/faults", json!({ "clock_skew": { "next": 1, "ms": 1 } }), "always in force"),
         ("/sandbox/v1/clock", json!({ "speed": 0 }), "from 0.1 to 1000"),
         ("/sandbox/v1/clock", json!({ "speed": 1001 }), "from 0.1 to 1000"),
         ("/sandbox/v1/clock", json!({ "speed": "fast" }), "at /speed"),
@@ -912,4 +918,289 @@ async fn a_sink_without_the_secret_stores_what_comes_and_claims_nothing() {
     assert_eq!(held["batches"][0]["headers"]["x-audit-stream"], "str_a");
     let odd = running.request(Method::POST, "/sandbox/v1/audit").body(vec![0xff]);
     assert_eq!(running.answer(odd).await.status, StatusCode::BAD_REQUEST.as_u16());
+}
+
+#[tokio::test]
+async fn a_forgetful_platform_takes_a_repeat_as_a_second_message() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    let first = running.say(&token, GUIDE_CONVERSATION, "k-1").await;
+    running.faults(json!({ "forgetful": { "percent": 100 } })).await;
+    let second = running.say(&token, GUIDE_CONVERSATION, "k-1").await;
+    assert_eq!((first.status, second.status), (202, 202));
+    assert_ne!(first.body["id"], second.body["id"]);
+    running.faults(json!({})).await;
+    let third = running.say(&token, GUIDE_CONVERSATION, "k-1").await;
+    assert_eq!(third.body["id"], first.body["id"], "it remembers the first again");
+    let seen: Vec<_> = running
+        .sends()
+        .await
+        .into_iter()
+        .map(|one| (one["id"].clone(), one["duplicate"].clone()))
+        .collect();
+    let (first, second) = (&first.body["id"], &second.body["id"]);
+    let told = [(first, false), (second, true), (first, true)];
+    assert_eq!(seen, told.map(|(id, duplicate)| (id.clone(), json!(duplicate))));
+    let read = running.read(&token, GUIDE_CONVERSATION).await;
+    let listed: Vec<_> =
+        read.body["messages"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(listed, [first.clone(), second.clone()]);
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_message_is_decided_when_it_is_taken_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sandbox.db");
+    let running = Running::on_file(&path).await;
+    let token = running.token().await;
+    let listed = async |running: &Running, id: &str| {
+        running.read(&token, id).await.body["messages"].as_array().unwrap().clone()
+    };
+    // Late by half an hour, and hidden for ten minutes, which a faster clock makes short.
+    running.faults(json!({ "receipt_late": { "next": 1, "ms": 1_800_000 } })).await;
+    running.say(&token, GUIDE_CONVERSATION, "late").await;
+    let late = running.sends().await[0]["id"].clone();
+    running.faults(json!({ "visible_late": { "next": 1, "ms": 600_000 } })).await;
+    running.say(&token, SMS_CONVERSATION, "hidden").await;
+    let other = world(SEED)[2].id.as_str().to_owned();
+    running
+        .faults(json!({ "receipt_lost": { "next": 1 }, "receipt_duplicate": { "next": 1 } }))
+        .await;
+    running.say(&token, &other, "lost").await;
+    running.faults(json!({})).await;
+    running.stop().await;
+
+    let running = Running::on_file(&path).await;
+    assert_eq!(listed(&running, SMS_CONVERSATION).await, Vec::<Value>::new());
+    running.speed(1000).await;
+    running.pass(700_000).await;
+    assert_eq!(listed(&running, SMS_CONVERSATION).await.len(), 1, "visible after ten minutes");
+    assert_eq!(listed(&running, GUIDE_CONVERSATION).await[0]["status"], "queued");
+    let lost = listed(&running, &other).await;
+    assert_eq!((lost.len(), &lost[0]), (2, &lost[1]), "listed twice");
+    assert_eq!(lost[0]["status"], "sent");
+    let done = running
+        .until(&token, GUIDE_CONVERSATION, |one| one["statusTimestamps"]["delivered"].is_string())
+        .await;
+    assert_eq!(done["id"], late);
+    let at = |name: &str| Timestamp::parse(done["statusTimestamps"][name].as_str().unwrap());
+    let created = Timestamp::parse(done["createdTimestamp"].as_str().unwrap()).unwrap();
+    assert!(at("delivered").unwrap().ms_since(created) <= 4_000, "reported late, stamped truly");
+}
+
+#[tokio::test]
+async fn receipts_out_of_order_report_delivered_first_and_sent_after_it() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    // Slow enough to see both, quick enough to wait for.
+    running.speed(0.5).await;
+    running.faults(json!({ "receipt_disorder": { "percent": 100 } })).await;
+    running.say(&token, GUIDE_CONVERSATION, "k-1").await;
+    let early = running.until(&token, GUIDE_CONVERSATION, |one| one["status"] == "delivered").await;
+    assert!(early["statusTimestamps"].get("sent").is_none(), "{early}");
+    running.speed(10.0).await;
+    let late = running
+        .until(&token, GUIDE_CONVERSATION, |one| one["statusTimestamps"]["sent"].is_string())
+        .await;
+    assert!(["sent", "read"].map(Value::from).contains(&late["status"]), "{late}");
+    let at = |name: &str| Timestamp::parse(late["statusTimestamps"][name].as_str().unwrap());
+    assert!(at("delivered").unwrap() < at("sent").unwrap());
+}
+
+#[tokio::test]
+async fn spoilt_answers_take_effect_and_say_what_they_were_told_to() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    let known = running.say(&token, SMS_CONVERSATION, "known").await.body["id"].clone();
+    let spoilt = async |kind: &str, key: &str| {
+        running.faults(json!({ "malformed": { "next": 1, "only": "send", "kind": kind } })).await;
+        let request = running.send_request(
+            &token,
+            GUIDE_CONVERSATION,
+            key,
+            &running.text(GUIDE_CONVERSATION),
+        );
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 202, "{kind}");
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (content_type, response.bytes().await.unwrap())
+    };
+    for (number, (kind, said)) in
+        [("empty_object", "{}"), ("empty_list", "[]"), ("empty", "")].into_iter().enumerate()
+    {
+        assert_eq!(spoilt(kind, &format!("k-{number}")).await.1, said);
+    }
+    let (content_type, page) = spoilt("html", "k-html").await;
+    assert!(content_type.starts_with("text/html") && page.starts_with(b"<!doctype"));
+    let (content_type, wide) = spoilt("wrong_charset", "k-wide").await;
+    assert!(content_type.ends_with("utf-16le") && wide.starts_with(b"{\0\"\0"));
+    let half = spoilt("half", "k-half").await.1;
+    assert!(half.starts_with(b"{") && serde_json::from_slice::<Value>(&half).is_err());
+    let id = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["id"].clone();
+    assert_eq!(id(&spoilt("id_number", "k-number").await.1), 7);
+    assert_eq!(id(&spoilt("id_long", "k-long").await.1).as_str().unwrap().len(), 10_000);
+    let other = id(&spoilt("id_bound", "k-bound").await.1);
+    let sends = running.sends().await;
+    assert!(sends.iter().any(|one| one["id"] == other && one["key"] != "k-bound"), "{other}");
+    assert_ne!(known, Value::Null);
+    assert_eq!(sends.len(), 10, "every one of them took effect: {sends:?}");
+}
+
+#[tokio::test]
+async fn oversized_answers_are_a_hundred_mebibytes_each_in_its_way() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    let length = 100 * 1024 * 1024;
+    for (number, kind) in ["declared", "streamed", "gzip"].into_iter().enumerate() {
+        running.faults(json!({ "oversized": { "next": 1, "kind": kind } })).await;
+        let request = running.send_request(
+            &token,
+            GUIDE_CONVERSATION,
+            &format!("k-{number}"),
+            &running.text(GUIDE_CONVERSATION),
+        );
+        let mut response = request.send().await.unwrap();
+        assert_eq!(response.status(), 202, "{kind}");
+        let declared = response.headers().get("content-length").map(|one| one.to_str().unwrap());
+        match kind {
+            "declared" => assert_eq!(declared, Some(&*length.to_string())),
+            "streamed" => assert_eq!(declared, None),
+            _ => assert_eq!(response.headers()["content-encoding"], "gzip"),
+        }
+        let mut read = 0;
+        let mut ends_blank = true;
+        while let Some(chunk) = response.chunk().await.unwrap() {
+            read += chunk.len();
+            ends_blank = chunk.ends_with(b" ");
+        }
+        match kind {
+            "gzip" => assert!(read < 1024 * 1024, "{read}"),
+            _ => assert!(read == length && ends_blank, "{kind}: {read}"),
+        }
+    }
+    assert_eq!(running.sends().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_cut_answer_breaks_off_in_its_body_and_a_dripping_one_takes_its_time() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    running.faults(json!({ "cut": { "next": 1, "only": "send" } })).await;
+    let said = running.raw(running.raw_send(&token, "k-1")).await;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 202"), "{said}");
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    assert!(body.starts_with("{\"id\"") && !body.ends_with('}'), "{said}");
+    assert!(head.contains("content-length"), "{said}");
+
+    running.faults(json!({ "drip": { "next": 1, "only": "send", "ms": 5 } })).await;
+    let begin = Instant::now();
+    let slow = running.say(&token, GUIDE_CONVERSATION, "k-2").await;
+    assert_eq!(slow.status, 202);
+    let least = Duration::from_millis(5) * u32::try_from(slow.body.to_string().len()).unwrap();
+    assert!(begin.elapsed() >= least, "{:?}", begin.elapsed());
+    assert_eq!(running.sends().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_redirect_processes_nothing_and_says_where_to() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    for status in [301, 302, 307, 308] {
+        let rule = json!({ "next": 1, "status": status, "location": "https://other.example/x" });
+        running.faults(json!({ "redirect": rule })).await;
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let request = client
+            .get(format!("{}/api/v2/conversations/{GUIDE_CONVERSATION}", running.base_url))
+            .bearer_auth(&token);
+        let answer = running.answer(request).await;
+        assert_eq!((answer.status, answer.header("location")), (status, "https://other.example/x"));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_shows_in_stamps_and_date_and_moves_nothing() {
+    let running = Running::start().await;
+    let token = running.token().await;
+    let date = |answer: &Answer| {
+        let sent = httpdate::parse_http_date(answer.header("date")).unwrap();
+        let sent = sent.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        Timestamp::from_unix_ms(i64::try_from(sent).unwrap())
+    };
+    running.say(&token, GUIDE_CONVERSATION, "k-1").await;
+    let right = running.read(&token, GUIDE_CONVERSATION).await;
+    for ms in [-86_400_000_i64, 600_000] {
+        running.faults(json!({ "clock_skew": { "ms": ms } })).await;
+        let off = running.read(&token, GUIDE_CONVERSATION).await;
+        let created = |answer: &Answer| {
+            let text = answer.body["messages"][0]["createdTimestamp"].as_str().unwrap().to_owned();
+            Timestamp::parse(&text).unwrap()
+        };
+        assert_eq!(created(&off).ms_since(created(&right)), ms);
+        let drift = date(&off).ms_since(real_now()) - ms;
+        assert!(drift.abs() < 5_000, "{drift}");
+    }
+    // The sink is as far off: an attempt signed now looks old to it.
+    let running = Running::with(SandboxOptions {
+        seed: SEED,
+        audit_secret: Some(AUDIT_SECRET.into()),
+        ..SandboxOptions::default()
+    })
+    .await;
+    running.faults(json!({ "clock_skew": { "ms": 600_000 } })).await;
+    let batch = Sealed::new("str_a", 1, FIRST_PREVIOUS, r#"[{"n":1}]"#);
+    let refused = batch.post(&running).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.body["message"].as_str().unwrap().contains("5 minutes"), "{}", refused.body);
+    running.faults(json!({})).await;
+    assert_eq!(batch.post(&running).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_sink_misbehaves_as_it_is_told_and_stores_only_what_it_says() {
+    let running = Running::start().await;
+    let stored =
+        async || running.get("/sandbox/v1/audit").await["batches"].as_array().unwrap().len();
+    let mut previous = FIRST_PREVIOUS.to_owned();
+    let mut batches = Vec::new();
+    for number in 1..=4 {
+        let batch = Sealed::new("str_a", number, &previous, &format!(r#"[{{"n":{number}}}]"#));
+        previous.clone_from(&batch.chain);
+        batches.push(batch);
+    }
+    // Platform faults are nothing to it.
+    running
+        .faults(json!({ "reset": { "percent": 100 }, "latency": { "percent": 100, "ms": 9 } }))
+        .await;
+    assert_eq!(batches[0].post(&running).await.status, 200);
+    for status in [301, 400, 401, 404, 409, 410, 413, 429, 500] {
+        let rule = json!({ "next": 1, "status": status, "retry_after": "3", "location": "/" });
+        running.faults(json!({ "sink_status": rule })).await;
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let answer = client.execute(batches[1].request(&running).build().unwrap()).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (status, &"3".parse().unwrap())
+        );
+    }
+    for (rule, count) in [
+        (json!({ "sink_reset": { "next": 1 } }), 1),
+        (json!({ "sink_lost_reply": { "next": 1 } }), 2),
+    ] {
+        running.faults(rule).await;
+        assert!(batches[1].request(&running).send().await.is_err());
+        assert_eq!(stored().await, count);
+    }
+    running.faults(json!({ "sink_cut": { "next": 1 } })).await;
+    let cut = batches[2].request(&running).send().await.unwrap();
+    assert_eq!(cut.status(), 200);
+    assert!(cut.bytes().await.is_err());
+    running.faults(json!({ "sink_hang": { "next": 1 } })).await;
+    let hung = batches[3].request(&running).timeout(Duration::from_millis(300)).send().await;
+    assert!(hung.unwrap_err().is_timeout());
+    assert_eq!(stored().await, 3);
+    running.faults(json!({ "sink_latency": { "next": 1, "ms": 200 } })).await;
+    let begin = Instant::now();
+    assert_eq!(batches[3].post(&running).await.status, 200);
+    assert!(begin.elapsed() >= Duration::from_millis(200));
 }

@@ -35,11 +35,12 @@ impl Guide {
     }
 }
 
+/// Channel and participants decide whether a message may be sent, so an answer without them is not taken for
+/// a conversation that has none: `{}` is no reason to refuse anything.
 #[derive(Deserialize)]
 struct ConversationReply {
-    #[serde(default, rename = "channelType")]
+    #[serde(rename = "channelType")]
     channel_type: String,
-    #[serde(default)]
     participants: Vec<ParticipantReply>,
     #[serde(default)]
     messages: Vec<MessageReply>,
@@ -258,11 +259,17 @@ fn receipt(reply: &MessageReply) -> Receipt {
                 .unwrap_or_else(|| "The platform reported that it could not be delivered.".into()),
         )
     });
+    let (delivered_at, read_at) = (time("delivered"), time("read"));
+    // A stamp is a claim of its own: where statuses come out of order, the word may be of a lower one.
+    let stamped = read_at
+        .map(|_| PlatformStatus::Read)
+        .or(delivered_at.map(|_| PlatformStatus::Delivered))
+        .filter(|_| !is_failure);
     Receipt {
-        status,
+        status: status.max(stamped),
         created_at: reply.created.as_deref().and_then(|text| Timestamp::parse(text).ok()),
-        delivered_at: time("delivered"),
-        read_at: time("read"),
+        delivered_at,
+        read_at,
         failure,
     }
 }

@@ -1,15 +1,9 @@
 //! What every call of the platform passes before and after its own work: faults, token, rate limit, headers.
-//!
-//! A reply is dropped by answering with a body that fails at once. hyper then closes the connection without
-//! flushing the head it had prepared, so the caller sees the connection end with no byte of an answer; if a
-//! future version flushed the head first, what arrived would be a chunked body cut short. Either way there
-//! is nothing a client could take for an answer, and no special server is needed.
 
-use super::faults::{Call, Strike};
+use super::faults::{Call, Decision, Strike};
 use super::refusal::{self, Refusal};
-use super::{Sandbox, limit, lock};
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use super::{Sandbox, limit, lock, spoil};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -21,7 +15,7 @@ const HANG_MAX: Duration = Duration::from_secs(120);
 pub async fn pass(
     sandbox: &Sandbox,
     call: Call,
-    work: impl FnOnce() -> Result<Response, Refusal>,
+    work: impl FnOnce(&Decision) -> Result<Response, Refusal>,
 ) -> Response {
     let decision = match sandbox.0.faults.decide(call, &sandbox.0.store) {
         Ok(decision) => decision,
@@ -32,33 +26,50 @@ pub async fn pass(
     {
         return Refusal::from(error).into_response();
     }
-    if let Some(latency) = decision.latency {
-        tokio::time::sleep(latency).await;
-    }
-    let mut response = match decision.strike {
-        Some(Strike::Reset) => return dropped(),
-        Some(Strike::Hang) => {
-            tokio::time::sleep(HANG_MAX).await;
-            return dropped();
-        }
-        Some(Strike::TooMany(retry_after)) => Refusal::too_many(&retry_after).into_response(),
-        Some(Strike::Broken { status, retry_after, processed }) => {
-            if processed {
-                drop(work());
-            }
-            Refusal::broken(status, retry_after).into_response()
-        }
-        Some(Strike::LostReply) => {
-            drop(work());
-            return dropped();
-        }
-        None => work().unwrap_or_else(Refusal::into_response),
-    };
+    let mut response = strike(sandbox, &decision, work).await;
     refusal::correlate(&mut response);
     if call != Call::Token {
         rate_headers(sandbox, &mut response);
     }
+    spoil::date(sandbox.0.faults.skew_ms(), &mut response);
     response
+}
+
+/// Waits as decided, does `work` if it is to take effect, and answers as decided.
+pub async fn strike(
+    sandbox: &Sandbox,
+    decision: &Decision,
+    work: impl FnOnce(&Decision) -> Result<Response, Refusal>,
+) -> Response {
+    if let Some(latency) = decision.latency {
+        tokio::time::sleep(latency).await;
+    }
+    let work = || work(decision).unwrap_or_else(Refusal::into_response);
+    match &decision.strike {
+        Some(Strike::Reset) => spoil::dropped(),
+        Some(Strike::Hang) => {
+            tokio::time::sleep(HANG_MAX).await;
+            spoil::dropped()
+        }
+        Some(Strike::TooMany(retry_after)) => Refusal::too_many(retry_after).into_response(),
+        Some(Strike::Broken { status, retry_after, processed }) => {
+            if *processed {
+                drop(work());
+            }
+            Refusal::broken(*status, retry_after.clone()).into_response()
+        }
+        Some(Strike::LostReply) => {
+            drop(work());
+            spoil::dropped()
+        }
+        Some(Strike::Status { status, retry_after, location }) => {
+            Refusal::told(*status, retry_after.clone(), location.as_deref())
+        }
+        Some(Strike::Spoilt(kind)) => spoil::spoilt(sandbox, work(), *kind).await,
+        Some(Strike::Cut) => spoil::cut(work()).await,
+        Some(Strike::Drip(every)) => spoil::drip(work(), *every).await,
+        None => work(),
+    }
 }
 
 /// Lets a call through that carries a token in force and is within the rate limit, which it counts against.
@@ -95,12 +106,4 @@ fn rate_headers(sandbox: &Sandbox, response: &mut Response) {
     headers.insert("inin-ratelimit-count", HeaderValue::from(standing.count));
     headers.insert("inin-ratelimit-allowed", HeaderValue::from(limit::ALLOWED));
     headers.insert("inin-ratelimit-reset", HeaderValue::from(reset));
-}
-
-/// A response no byte of which reaches the caller; see the module.
-fn dropped() -> Response {
-    let cut = futures_util::stream::once(async {
-        Err::<Bytes, _>(std::io::Error::other("dropped by a fault"))
-    });
-    (StatusCode::OK, Body::from_stream(cut)).into_response()
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! platform   token endpoint, read, send                gate     faults, token and rate limit before each
 //! control    sends, faults, clock, conversations       refusal  the platform's error body
-//! sink       the audit receiver                        faults, limit, clock, store: what they say
+//! sink       the audit receiver                        spoil    answers that are not what they should be
+//! faults, limit, clock, store: what they say
 //! ```
 //!
 //! It promises to behave like the platform for everything the proxy can see, to do the same again for the
@@ -20,6 +21,7 @@ mod limit;
 mod platform;
 mod refusal;
 mod sink;
+mod spoil;
 mod store;
 mod token;
 
@@ -219,6 +221,11 @@ impl Sandbox {
     /// The simulated platform's time.
     fn now(&self) -> Timestamp {
         self.0.clock.now(crate::clock::now())
+    }
+
+    /// What this platform writes for a moment: its clock may be off.
+    fn stamp(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_unix_ms(at.unix_ms().saturating_add(self.0.faults.skew_ms()))
     }
 }
 

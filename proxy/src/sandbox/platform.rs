@@ -3,9 +3,9 @@
 //! A payload is checked the way the platform would, by rules of its own and not by `shared`'s validation:
 //! what the proxy lets through by mistake must be refused here, not waved through by the same mistake.
 
-use super::faults::Call;
+use super::faults::{Call, Decision};
 use super::refusal::Refusal;
-use super::store::{Message, Post};
+use super::store::{Message, Post, Treatment};
 use super::{Sandbox, gate, token};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -48,13 +48,20 @@ async fn read_conversation(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let work = || {
+    let work = |_: &Decision| {
         gate::admit(&sandbox, &headers)?;
         let conversation = find(&sandbox, &id)?;
         let now = sandbox.now();
         let messages = sandbox.0.store.messages(&id, MESSAGES_MAX)?;
-        let messages =
-            messages.iter().map(|message| report(&sandbox, conversation, message, now)).collect();
+        let messages = messages
+            .iter()
+            .filter(|message| now >= shifted(message.created_at, message.treatment.hidden_ms))
+            .flat_map(|message| {
+                let times = if message.treatment.is_twice { 2 } else { 1 };
+                (0..times).map(move |_| message)
+            })
+            .map(|message| report(&sandbox, conversation, message, now))
+            .collect();
         Ok(Json(describe(&sandbox, conversation, messages)).into_response())
     };
     gate::pass(&sandbox, Call::Read, work).await
@@ -66,10 +73,10 @@ async fn send_message(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let work = || {
+    let work = |decision: &Decision| {
         gate::admit(&sandbox, &headers)?;
         let body = body.map_err(|rejection| Refusal::body(&rejection))?;
-        let message_id = take(&sandbox, &id, &headers, &body)?;
+        let message_id = take(&sandbox, &id, &headers, &body, decision)?;
         let answer = json!({ "id": message_id, "status": Receipt::Queued.as_str() });
         Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
     };
@@ -131,12 +138,12 @@ fn describe<'a>(
         .iter()
         .map(|one| json!({ "id": one.id, "role": one.role, "from": { "id": one.address } }))
         .collect();
-    let ended_at = Timestamp::from_unix_ms(sandbox.0.made_at.unix_ms() - ENDED_BEFORE_MS);
+    let ended_at = shifted(sandbox.0.made_at, Some(-ENDED_BEFORE_MS));
     Description {
         id: conversation.id.as_str(),
         channel_type: conversation.channel.as_str(),
         participants,
-        end_time: conversation.ended.then_some(ended_at),
+        end_time: conversation.ended.then(|| sandbox.stamp(ended_at)),
         messages,
     }
 }
@@ -150,18 +157,27 @@ fn report(
 ) -> Report {
     let mut status = Receipt::Queued;
     let mut times = StatusTimestamps::default();
-    for (offset_ms, receipt) in history(sandbox.0.seed, conversation, message.ordinal) {
+    let mut history = history(sandbox.0.seed, conversation, message.ordinal);
+    let Treatment { late_ms, is_lost, is_disordered, .. } = message.treatment;
+    if is_lost {
+        history.retain(|(_, receipt)| matches!(receipt, Receipt::Queued | Receipt::Sent));
+    }
+    if is_disordered && let [_, (_, sent), (_, ending), ..] = history.as_mut_slice() {
+        std::mem::swap(sent, ending);
+    }
+    for (offset_ms, receipt) in history {
         let at = message.created_at.plus(Duration::from_millis(offset_ms.into()));
-        if at > now {
+        if receipt != Receipt::Queued && shifted(at, late_ms) > now {
             break;
         }
         status = receipt;
+        let stamp = Some(sandbox.stamp(at));
         match receipt {
             Receipt::Queued => {}
-            Receipt::Sent => times.sent = Some(at),
-            Receipt::Delivered => times.delivered = Some(at),
-            Receipt::Read => times.read = Some(at),
-            Receipt::Failed => times.failed = Some(at),
+            Receipt::Sent => times.sent = stamp,
+            Receipt::Delivered => times.delivered = stamp,
+            Receipt::Read => times.read = stamp,
+            Receipt::Failed => times.failed = stamp,
         }
     }
     let error_info = (status == Receipt::Failed)
@@ -169,15 +185,26 @@ fn report(
     Report {
         id: message.id.clone(),
         status,
-        created_timestamp: message.created_at,
+        created_timestamp: sandbox.stamp(message.created_at),
         status_timestamps: times,
         error_info,
     }
 }
 
+/// A moment and so many milliseconds after it, or before.
+fn shifted(at: Timestamp, ms: Option<i64>) -> Timestamp {
+    Timestamp::from_unix_ms(at.unix_ms().saturating_add(ms.unwrap_or(0)))
+}
+
 /// Takes a message and returns the platform's id of it. A key that was used before is answered with its
-/// first message before anything else is looked at, as the guide promises.
-fn take(sandbox: &Sandbox, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<String, Refusal> {
+/// first message before anything else is looked at, as the guide promises, unless a fault forgets it.
+fn take(
+    sandbox: &Sandbox,
+    id: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    decision: &Decision,
+) -> Result<String, Refusal> {
     let conversation = find(sandbox, id)?;
     let key = headers.get(CLIENT_ID_HEADER).and_then(|value| value.to_str().ok());
     let key = key.and_then(|text| Key::parse(text).ok()).ok_or_else(|| {
@@ -189,7 +216,8 @@ fn take(sandbox: &Sandbox, id: &str, headers: &HeaderMap, body: &[u8]) -> Result
     })?;
     let body_sha256 = hex::encode(Sha256::digest(body));
     let (key, body_sha256) = (key.as_str(), body_sha256.as_str());
-    let post = Post { key, conversation_id: id, body_sha256, at: sandbox.now() };
+    let (at, is_forgotten) = (sandbox.now(), decision.forgets);
+    let post = Post { key, conversation_id: id, body_sha256, at, is_forgotten };
     if let Some(message_id) = sandbox.0.store.repeat(&post)? {
         return Ok(message_id);
     }
@@ -198,7 +226,7 @@ fn take(sandbox: &Sandbox, id: &str, headers: &HeaderMap, body: &[u8]) -> Result
         .map_err(|error| Refusal::bad_field("bad.request", &error.pointer, error.to_string()))?;
     check(conversation, &payload)?;
     let name = |ordinal| platform_id(sandbox.0.seed, conversation, ordinal);
-    Ok(sandbox.0.store.accept(&post, name)?)
+    Ok(sandbox.0.store.accept(&post, &decision.treatment, name)?)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -89,6 +89,20 @@ impl Refusal {
         Self { retry_after, ..Self::new(status, code, message) }
     }
 
+    /// An answer that a fault was told to give.
+    pub fn told(
+        status: StatusCode,
+        retry_after: Option<String>,
+        location: Option<&str>,
+    ) -> Response {
+        let refusal = Self { retry_after, ..Self::new(status, "told", "As a fault was told") };
+        let mut response = refusal.into_response();
+        if let Some(Ok(value)) = location.map(HeaderValue::from_str) {
+            response.headers_mut().insert(header::LOCATION, value);
+        }
+        response
+    }
+
     /// What a request body that is too large or cut short gets.
     pub fn body(rejection: &axum::extract::rejection::BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {

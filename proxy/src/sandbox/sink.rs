@@ -7,9 +7,9 @@
 //!
 //! Attempt times are compared with the real clock, not the simulated one: the sender signs its own.
 
-use super::Sandbox;
 use super::refusal::Refusal;
 use super::store::{Batch, Placed, Position};
+use super::{Sandbox, gate, spoil};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
@@ -46,29 +46,38 @@ async fn receive_batch(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let body = body.map_err(|rejection| Refusal::body(&rejection))?;
+    let decision = sandbox.0.faults.decide_post(&sandbox.0.store)?;
+    let mut response = gate::strike(&sandbox, &decision, |_| take(&sandbox, &headers, &body)).await;
+    spoil::date(sandbox.0.faults.skew_ms(), &mut response);
+    Ok(response)
+}
+
+/// Stores a batch if it is right and in its place, and answers accordingly.
+fn take(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Response, Refusal> {
+    let now = sandbox.stamp(crate::clock::now());
     let verified = match &sandbox.0.audit_secret {
         Some(secret) => {
             let check = |secret: &SecretString| {
-                verify(secret.expose_secret().as_bytes(), &headers, &body, crate::clock::now())
+                verify(secret.expose_secret().as_bytes(), headers, body, now)
             };
             let previous = sandbox.0.audit_previous_secret.as_ref();
             let position = check(secret)
                 .or_else(|fault| previous.map_or(Err(fault), check))
                 .map_err(|fault| Refusal::unauthorised("audit.signature", fault.0))?;
-            let count = header(&headers, "x-audit-count");
-            check_entries(count.filter(|_| position.is_some()), &body)?;
+            let count = header(headers, "x-audit-count");
+            check_entries(count.filter(|_| position.is_some()), body)?;
             Some(position)
         }
         None => None,
     };
     let position = match &verified {
         Some(position) => position.clone(),
-        None => read_position(&headers),
+        None => read_position(headers),
     };
     let text = String::from_utf8(body.to_vec())
         .map_err(|_| Refusal::bad_request("audit.body", "The body is not UTF-8"))?;
     let batch = Batch {
-        headers: describe_headers(&headers),
+        headers: describe_headers(headers),
         body: text,
         verified: verified.is_some().then_some(true),
     };

@@ -8,27 +8,30 @@
 
 use super::{Error, lock};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use shared::time::Timestamp;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE token (digest BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE message (
-    key TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
     id TEXT NOT NULL UNIQUE,
     conversation_id TEXT NOT NULL,
     ordinal INTEGER NOT NULL,
     body_sha256 TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    treatment TEXT NOT NULL,
     UNIQUE (conversation_id, ordinal)
-) STRICT, WITHOUT ROWID;
+) STRICT;
+CREATE INDEX message_by_key ON message (key, number);
 CREATE TABLE send (
     number INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
@@ -50,6 +53,27 @@ CREATE TABLE audit_batch (
 ) STRICT;
 ";
 
+/// From version 1, in which a key made one message and nothing became of it but its history.
+const FROM_1_TO_2: &str = "
+CREATE TABLE new_message (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    conversation_id TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    treatment TEXT NOT NULL,
+    UNIQUE (conversation_id, ordinal)
+) STRICT;
+INSERT INTO new_message (key, id, conversation_id, ordinal, body_sha256, created_at, treatment)
+    SELECT key, id, conversation_id, ordinal, body_sha256, created_at, '{}' FROM message
+    ORDER BY created_at, conversation_id, ordinal;
+DROP TABLE message;
+ALTER TABLE new_message RENAME TO message;
+CREATE INDEX message_by_key ON message (key, number);
+";
+
 /// The open data.
 pub struct Store(Mutex<Connection>);
 
@@ -63,6 +87,34 @@ pub struct Post<'a> {
     pub body_sha256: &'a str,
     /// When, by the simulated clock.
     pub at: Timestamp,
+    /// Whether its key is not recognised, so that it makes a message whatever was posted before.
+    pub is_forgotten: bool,
+}
+
+/// What a fault made of a message, beside its history; empty for most.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Treatment {
+    /// How much later than it happens it is reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<i64>,
+    /// How long after it was taken it is not listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden_ms: Option<i64>,
+    /// Whether nothing after `sent` is reported.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_lost: bool,
+    /// Whether it is listed twice.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_twice: bool,
+    /// Whether `delivered` comes before `sent`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_disordered: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A message the platform took.
@@ -73,6 +125,8 @@ pub struct Message {
     pub ordinal: u64,
     /// When it was taken.
     pub created_at: Timestamp,
+    /// What a fault made of it.
+    pub treatment: Treatment,
 }
 
 /// One processed POST of a message.
@@ -80,7 +134,8 @@ pub struct Message {
 pub struct Send {
     /// The key it came with.
     pub key: String,
-    /// The message it made, or the one an earlier POST with its key had made.
+    /// The message it made, or the one an earlier POST with its key had made. A key with several ids is a
+    /// message that its recipient gets several times.
     pub id: String,
     /// The conversation it was posted to.
     pub conversation_id: String,
@@ -190,9 +245,7 @@ impl Store {
 
     /// Stores a setting as JSON.
     pub fn put_state<T: Serialize>(&self, name: &str, state: &T) -> Result<()> {
-        let text = serde_json::to_string(state)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        self.put_setting(name, &text)
+        self.put_setting(name, &to_json(state)?)
     }
 
     /// Stores a token's digest and forgets tokens that have expired.
@@ -220,8 +273,12 @@ impl Store {
         lock(&self.0).execute("DELETE FROM token", []).map(|_| ())
     }
 
-    /// The message that an earlier POST with this key made, noting that it was posted again.
+    /// The message that an earlier POST with this key made, noting that it was posted again; `None` also where
+    /// the platform forgot the key.
     pub fn repeat(&self, post: &Post) -> Result<Option<String>> {
+        if post.is_forgotten {
+            return Ok(None);
+        }
         let connection = lock(&self.0);
         let id = message_by_key(&connection, post.key)?;
         if let Some(id) = &id {
@@ -230,16 +287,24 @@ impl Store {
         Ok(id)
     }
 
-    /// Takes a message, unless its key made one before; either way the message's id. `name` gives the id for
-    /// the number the message gets in its conversation. Committed when this returns.
-    pub fn accept(&self, post: &Post, name: impl FnOnce(u64) -> String) -> Result<String> {
+    /// Takes a message, unless its key made one before and is recognised; either way the message's id. `name`
+    /// gives the id for the number the message gets in its conversation. Committed when this returns.
+    pub fn accept(
+        &self,
+        post: &Post,
+        treatment: &Treatment,
+        name: impl FnOnce(u64) -> String,
+    ) -> Result<String> {
         let mut connection = lock(&self.0);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(id) = message_by_key(&transaction, post.key)? {
+        let first = message_by_key(&transaction, post.key)?;
+        let is_repeat = first.is_some();
+        if let Some(id) = first.filter(|_| !post.is_forgotten) {
             insert_send(&transaction, post, &id, true)?;
             transaction.commit()?;
             return Ok(id);
         }
+        let treatment = to_json(treatment)?;
         let ordinal: u64 = transaction
             .prepare_cached(
                 "SELECT coalesce(max(ordinal) + 1, 0) FROM message WHERE conversation_id = ?",
@@ -248,8 +313,9 @@ impl Store {
         let id = name(ordinal);
         transaction
             .prepare_cached(
-                "INSERT INTO message (key, id, conversation_id, ordinal, body_sha256, created_at)
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO message
+                     (key, id, conversation_id, ordinal, body_sha256, created_at, treatment)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 post.key,
@@ -258,8 +324,9 @@ impl Store {
                 i64::try_from(ordinal).unwrap_or(i64::MAX),
                 post.body_sha256,
                 post.at.unix_ms(),
+                treatment,
             ])?;
-        insert_send(&transaction, post, &id, false)?;
+        insert_send(&transaction, post, &id, is_repeat)?;
         transaction.commit()?;
         Ok(id)
     }
@@ -268,7 +335,7 @@ impl Store {
     pub fn messages(&self, conversation_id: &str, limit: u32) -> Result<Vec<Message>> {
         let connection = lock(&self.0);
         let mut statement = connection.prepare_cached(
-            "SELECT id, ordinal, created_at FROM message
+            "SELECT id, ordinal, created_at, treatment FROM message
              WHERE conversation_id = ? ORDER BY ordinal DESC LIMIT ?",
         )?;
         let rows = statement.query_map(params![conversation_id, limit], |row| {
@@ -276,11 +343,21 @@ impl Store {
                 id: row.get(0)?,
                 ordinal: unsigned(row, 1)?,
                 created_at: Timestamp::from_unix_ms(row.get(2)?),
+                // Written by this program; anything else is a message that nothing became of.
+                treatment: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
             })
         })?;
         let mut messages = rows.collect::<Result<Vec<_>>>()?;
         messages.reverse();
         Ok(messages)
+    }
+
+    /// The newest message other than `id`, if there is one.
+    pub fn another_message(&self, id: &str) -> Result<Option<String>> {
+        lock(&self.0)
+            .prepare_cached("SELECT id FROM message WHERE id <> ? ORDER BY number DESC LIMIT 1")?
+            .query_row([id], |row| row.get(0))
+            .optional()
     }
 
     /// Every processed POST, oldest first.
@@ -371,7 +448,12 @@ impl Store {
     }
 }
 
-/// Makes the tables in a new database; false if it is something else or of another version.
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// Makes the tables in a new database, or brings those of the version before up to date; false if it is something else or of another version.
 fn prepare(connection: &mut Connection) -> Result<bool> {
     // A transaction that writes from the start also takes the file's lock, so a second owner is noticed now.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -381,6 +463,10 @@ fn prepare(connection: &mut Connection) -> Result<bool> {
     match (version, tables) {
         (0, 0) => {
             transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        (1, _) => {
+            transaction.execute_batch(FROM_1_TO_2)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
         }
         (VERSION, _) => {}
@@ -419,7 +505,7 @@ fn put_setting(connection: &Connection, name: &str, value: &str) -> Result<()> {
 
 fn message_by_key(connection: &Connection, key: &str) -> Result<Option<String>> {
     connection
-        .prepare_cached("SELECT id FROM message WHERE key = ?")?
+        .prepare_cached("SELECT id FROM message WHERE key = ? ORDER BY number LIMIT 1")?
         .query_row([key], |row| row.get(0))
         .optional()
 }
@@ -478,6 +564,66 @@ mod tests {
         Timestamp::from_unix_ms(ms)
     }
 
+    fn post(key: &str, ms: i64) -> Post<'_> {
+        Post { key, conversation_id: "c", body_sha256: "", at: at(ms), is_forgotten: false }
+    }
+
+    #[test]
+    fn a_forgotten_key_makes_a_second_message_and_a_remembered_one_the_first_again() {
+        let store = Store::open(None).unwrap();
+        let name = |ordinal| format!("m-{ordinal}");
+        let treatment = Treatment { late_ms: Some(5), ..Treatment::default() };
+        let first = store.accept(&post("k", 1), &treatment, name).unwrap();
+        let forgotten = Post { is_forgotten: true, ..post("k", 2) };
+        assert_eq!(store.repeat(&forgotten).unwrap(), None);
+        let second = store.accept(&forgotten, &Treatment::default(), name).unwrap();
+        let third = store.accept(&post("k", 3), &Treatment::default(), name).unwrap();
+        assert_eq!([&*first, &*second, &*third], ["m-0", "m-1", "m-0"]);
+        let sends: Vec<_> =
+            store.sends().unwrap().into_iter().map(|one| (one.id, one.duplicate)).collect();
+        assert_eq!(sends, [(first, false), (second, true), (third, true)]);
+        let treatments: Vec<_> =
+            store.messages("c", 9).unwrap().into_iter().map(|one| one.treatment).collect();
+        assert_eq!(treatments, [treatment, Treatment::default()]);
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_brought_up_to_date_and_keeps_its_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sandbox.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(
+            "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+             CREATE TABLE token (digest BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+             CREATE TABLE message (
+                 key TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, conversation_id TEXT NOT NULL,
+                 ordinal INTEGER NOT NULL, body_sha256 TEXT NOT NULL, created_at INTEGER NOT NULL,
+                 UNIQUE (conversation_id, ordinal)
+             ) STRICT, WITHOUT ROWID;
+             CREATE TABLE send (
+                 number INTEGER PRIMARY KEY, key TEXT NOT NULL, message_id TEXT NOT NULL,
+                 conversation_id TEXT NOT NULL, body_sha256 TEXT NOT NULL, at INTEGER NOT NULL,
+                 duplicate INTEGER NOT NULL
+             ) STRICT;
+             CREATE TABLE audit_batch (
+                 number INTEGER PRIMARY KEY, stream TEXT, sequence INTEGER, chain TEXT,
+                 headers TEXT NOT NULL, body TEXT NOT NULL, verified INTEGER, UNIQUE (stream, sequence)
+             ) STRICT;
+             INSERT INTO message VALUES ('z', 'm-0', 'c', 0, '', 1), ('a', 'm-1', 'c', 1, '', 2);
+             INSERT INTO send VALUES (1, 'z', 'm-0', 'c', '', 1, 0), (2, 'a', 'm-1', 'c', '', 2, 0);
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        old.close().unwrap();
+        for _ in 0..2 {
+            let store = Store::open(Some(&path)).unwrap();
+            assert_eq!(store.repeat(&post("z", 3)).unwrap().as_deref(), Some("m-0"));
+            let ids: Vec<_> =
+                store.messages("c", 9).unwrap().into_iter().map(|one| one.id).collect();
+            assert_eq!(ids, ["m-0", "m-1"]);
+        }
+    }
+
     #[test]
     fn a_token_is_in_force_until_it_expires_or_is_revoked() {
         let store = Store::open(None).unwrap();
@@ -494,8 +640,9 @@ mod tests {
         let store = Store::open(None).unwrap();
         for number in 0..1_005 {
             let key = format!("k-{number}");
-            let post = Post { key: &key, conversation_id: "c", body_sha256: "", at: at(number) };
-            store.accept(&post, |ordinal| format!("m-{ordinal}")).unwrap();
+            let post = post(&key, number);
+            let name = |ordinal| format!("m-{ordinal}");
+            store.accept(&post, &Treatment::default(), name).unwrap();
         }
         let messages = store.messages("c", 1_000).unwrap();
         assert_eq!(messages.len(), 1_000);

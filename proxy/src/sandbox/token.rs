@@ -4,7 +4,7 @@
 //! Tokens are random and stored as digests; they live for an hour of simulated time and survive a restart.
 
 use super::Sandbox;
-use super::faults::Call;
+use super::faults::{Call, Decision};
 use super::gate;
 use super::refusal::Refusal;
 use axum::Json;
@@ -37,7 +37,7 @@ pub async fn create_token(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let work = || {
+    let work = |_: &Decision| {
         let body = body.map_err(|rejection| Refusal::body(&rejection))?;
         match issue(&sandbox, &headers, &body)? {
             Ok(token) => {

@@ -3,8 +3,9 @@
 
 use proxy::audit::HmacSigner;
 use proxy::store::sqlite::{OpenError, Sqlite};
-use proxy::store::{MessageFilter, SealWhen, Store};
-use shared::id::ConnectionName;
+use proxy::store::{MessageFilter, SealWhen, Store, Work};
+use shared::delivery::{Delivery, State};
+use shared::id::{ConnectionName, MessageId, SubmissionId};
 use shared::time::Timestamp;
 use std::fs;
 use std::sync::Arc;
@@ -85,6 +86,75 @@ async fn a_file_of_version_1_is_brought_up_to_date_with_everything_in_it() {
     assert_eq!(next.previous, "c1");
     store.close().await;
     Sqlite::open(&path).unwrap().close().await;
+}
+
+/// A file of version 2 with messages in several states: what may be sent is found, everything is counted, and
+/// what ended has its end.
+#[tokio::test]
+async fn a_file_of_version_2_is_brought_up_to_date_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("schema_2.sql")).unwrap();
+    let ended = Timestamp::parse("2026-11-22T10:00:05.251Z").unwrap();
+    for (number, state) in ["submitted", "delivered", "accepted", "accepted"].iter().enumerate() {
+        let mut delivery = Delivery::accepted(Timestamp::from_unix_ms(5), None, None, 10_000, true);
+        delivery.state = State::parse(state).unwrap();
+        delivery.ended_at = (*state == "delivered").then_some(ended);
+        let ids = (
+            SubmissionId::new(ended, [u8::try_from(number).unwrap(); 10]),
+            MessageId::new(ended, [u8::try_from(number).unwrap(); 10]),
+        );
+        connection
+            .execute(
+                "INSERT INTO submissions VALUES (?1, 'local', ?2, x'07', 5)",
+                (ids.0.as_str(), format!("k{number}")),
+            )
+            .unwrap();
+        connection.execute("INSERT INTO payloads (bytes) VALUES (x'7b7d')", []).unwrap();
+        connection
+            .execute(
+                "INSERT INTO messages (id, submission_id, connection, conversation_id, channel, sender, \
+                 recipients, preview, payload_id, accepted_at, version, state, verdict, due_at, delivery) \
+                 VALUES (?1, ?2, 'main', '00000000-0000-4000-8000-000000000001', 'sms', '+44', '[]', '', ?3, 5, \
+                 1, ?4, 'pending', 5, ?5)",
+                (ids.1.as_str(), ids.0.as_str(), 1 + i64::try_from(number).unwrap(), state,
+                 serde_json::to_string(&delivery).unwrap()),
+            )
+            .unwrap();
+    }
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.close().unwrap();
+    let store = Sqlite::open(&path).unwrap();
+    let now = Timestamp::from_unix_ms(1000);
+    let claims =
+        store.claim(Work::Send, now, Timestamp::from_unix_ms(2000), 10, vec![]).await.unwrap();
+    let keys: Vec<_> = claims.iter().map(|claim| claim.key.as_str().to_owned()).collect();
+    assert_eq!(keys, ["k2"]);
+    let mut counts = store.backlog().await.unwrap().messages;
+    counts.sort_by_key(|(state, _)| state.as_str());
+    assert_eq!(counts, [(State::Accepted, 2), (State::Delivered, 1), (State::Submitted, 1)]);
+    store.close().await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let stored: i64 = connection
+        .query_row("SELECT ended_at FROM messages WHERE state = 'delivered'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(stored, ended.unix_ms());
+    // Both ways lead to the same schema.
+    let fresh = folder.path().join("fresh.sqlite");
+    Sqlite::open(&fresh).unwrap().close().await;
+    let schema = |connection: &rusqlite::Connection| -> Vec<(String, Vec<String>)> {
+        let names = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+        let mut names = connection.prepare(names).unwrap();
+        let names = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let columns = |name: &str| -> Vec<String> {
+            let sql = format!("SELECT name FROM pragma_table_xinfo('{name}') ORDER BY name");
+            let mut columns = connection.prepare(&sql).unwrap();
+            columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        names.map(|name| name.unwrap()).map(|name| (name.clone(), columns(&name))).collect()
+    };
+    assert_eq!(schema(&connection), schema(&rusqlite::Connection::open(&fresh).unwrap()));
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ against_each_store! {
     only_the_head_of_a_conversation_is_claimed_and_only_once,
     what_goes_through_a_closed_connection_is_not_claimed,
     a_scheduled_message_holds_nobody_up,
+    a_scheduled_message_waits_for_what_is_in_flight,
+    turns_are_kept_whatever_happens,
     a_change_under_an_older_claim_is_refused,
     an_open_attempt_is_unknown_after_a_crash,
     one_platform_id_never_names_two_messages,

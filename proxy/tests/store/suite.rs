@@ -8,7 +8,7 @@ use proxy::store::{
 };
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use shared::api::{Actor, Shipping};
+use shared::api::{Actor, Message, Shipping};
 use shared::audit::verify::{Bounds, Verifier};
 use shared::audit::{FIRST_PREVIOUS, Link, chain_text};
 use shared::channel::Channel;
@@ -189,6 +189,173 @@ pub async fn a_scheduled_message_holds_nobody_up(fresh: Fresh) {
     let claims = claim(store, Work::Send, at(1)).await;
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].message_id, now);
+}
+
+pub async fn a_scheduled_message_waits_for_what_is_in_flight(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let in_a_minute = Delivery::accepted(at(0), Some(at(60)), None, 10_000, true);
+    let later =
+        accept(store, NewSubmission { delivery: in_a_minute, ..submission("later", 1) }).await;
+    accept(store, submission("now", 1)).await;
+    let behind = accept(store, submission("behind", 1)).await;
+    let sending = claim(store, Work::Send, at(59)).await.remove(0);
+    assert!(claim(store, Work::Send, at(61)).await.is_empty(), "another is about to be sent");
+    step(store, &sending, Happening::AttemptStarted, at(61)).await;
+    assert!(claim(store, Work::Send, at(62)).await.is_empty(), "another is in flight");
+    let reason = Reason::new("timeout", "no answer");
+    step(store, &sending, Happening::Ambiguous { reason }, at(63)).await;
+    assert!(claim(store, Work::Send, at(64)).await.is_empty(), "another may have been taken");
+    step(store, &sending, Happening::MayRepeat, at(65)).await;
+    store.release(sending.message_id.clone(), sending.epoch).await.unwrap();
+    let again = claim(store, Work::Send, at(65)).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].message_id, sending.message_id, "what has begun goes first");
+    step(store, &again[0], Happening::AttemptStarted, at(66)).await;
+    step(store, &again[0], taken("p-1"), at(66)).await;
+    for expected in [later, behind] {
+        let next = claim(store, Work::Send, at(67)).await;
+        assert_eq!(next.len(), 1);
+        assert_eq!(next[0].message_id, expected);
+        step(store, &next[0], Happening::Cancelled, at(67)).await;
+    }
+}
+
+/// Everything that can happen to messages of three conversations, in an order a seed draws. Whatever is claimed
+/// may be sent, and in the end everything was.
+pub async fn turns_are_kept_whatever_happens(fresh: Fresh) {
+    for seed in 0..4_u64 {
+        let store = fresh.store.as_ref();
+        let mut draws: u64 = 0x9e37_79b9_7f4a_7c15 ^ seed;
+        let mut draw = |below: u64| {
+            draws = draws
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (draws >> 33) % below
+        };
+        let mut claims: Vec<Claim> = Vec::new();
+        let mut now = at(i64::try_from(seed).unwrap() * 1_000_000);
+        let mut ids = 0;
+        for number in 0..240 {
+            now = now.plus(Duration::from_millis(draw(2000)));
+            let settling = number >= 150;
+            match if settling { 2 + draw(8) } else { draw(10) } {
+                0 | 1 => {
+                    let wait = Duration::from_secs(draw(60));
+                    let not_before = (draw(3) == 0).then(|| now.plus(wait));
+                    let delivery = Delivery::accepted(now, not_before, None, 10_000, true);
+                    let key = format!("{seed}-{number}");
+                    let place = u32::try_from(draw(3)).unwrap();
+                    accept(store, NewSubmission { delivery, ..submission(&key, place) }).await;
+                }
+                2 | 3 => {
+                    let claimed =
+                        store.claim(Work::Send, now, now.plus(LEASE), 2, vec![]).await.unwrap();
+                    may_be_sent(store, &claimed, now).await;
+                    claims.extend(claimed);
+                }
+                4 => {
+                    let lease = now.plus(LEASE);
+                    for unknown in
+                        store.claim(Work::Reconcile, now, lease, 5, vec![]).await.unwrap()
+                    {
+                        step(store, &unknown, Happening::MayRepeat, now).await;
+                        store.release(unknown.message_id, unknown.epoch).await.unwrap();
+                    }
+                }
+                5 if !claims.is_empty() => {
+                    let claim =
+                        claims.swap_remove(usize::try_from(draw(claims.len() as u64)).unwrap());
+                    store.release(claim.message_id, claim.epoch).await.unwrap();
+                }
+                6 if draw(10) == 0 => {
+                    store.recover(now).await.unwrap();
+                    claims.clear();
+                }
+                _ if !claims.is_empty() => {
+                    let claim =
+                        claims.swap_remove(usize::try_from(draw(claims.len() as u64)).unwrap());
+                    let reason = Reason::new("test", "drawn");
+                    ids += 1;
+                    let happening = match draw(6) {
+                        0 => Happening::Refused { reason },
+                        1 => Happening::NotSent { reason, wait: Some(Duration::from_secs(5)) },
+                        2 => Happening::Cancelled,
+                        3 => Happening::Ambiguous { reason },
+                        _ => taken(&format!("{seed}-{ids}")),
+                    };
+                    if happening != Happening::Cancelled {
+                        step(store, &claim, Happening::AttemptStarted, now).await;
+                    }
+                    if draw(8) > 0 {
+                        step(store, &claim, happening, now).await;
+                        store.release(claim.message_id, claim.epoch).await.unwrap();
+                    }
+                }
+                _ => {}
+            }
+        }
+        // Whatever was left open is settled, and everything that waits gets its turn.
+        store.recover(now).await.unwrap();
+        for _ in 0..1000 {
+            now = now.plus(Duration::from_secs(20));
+            if !everything(store).await.iter().any(holds) {
+                break;
+            }
+            for unknown in
+                store.claim(Work::Reconcile, now, now.plus(LEASE), 9, vec![]).await.unwrap()
+            {
+                step(store, &unknown, Happening::MayRepeat, now).await;
+                store.release(unknown.message_id, unknown.epoch).await.unwrap();
+            }
+            let claimed = store.claim(Work::Send, now, now.plus(LEASE), 9, vec![]).await.unwrap();
+            may_be_sent(store, &claimed, now).await;
+            for claim in claimed {
+                ids += 1;
+                step(store, &claim, Happening::AttemptStarted, now).await;
+                step(store, &claim, taken(&format!("{seed}-{ids}")), now).await;
+                store.release(claim.message_id, claim.epoch).await.unwrap();
+            }
+        }
+        let waiting: Vec<_> = everything(store).await.into_iter().filter(holds).collect();
+        assert!(waiting.is_empty(), "seed {seed}: nobody finds {waiting:#?}");
+        let counted: u64 =
+            store.backlog().await.unwrap().messages.iter().map(|(_, count)| count).sum();
+        assert_eq!(counted, everything(store).await.len() as u64);
+    }
+}
+
+fn holds(message: &Message) -> bool {
+    message.delivery.state.holds_conversation()
+}
+
+/// Every message, oldest first.
+async fn everything(store: &dyn Store) -> Vec<Message> {
+    let filter = MessageFilter { limit: u32::MAX, ..MessageFilter::default() };
+    let mut all = store.list_messages(filter).await.unwrap().items;
+    all.reverse();
+    all
+}
+
+/// That each of these claims is of a conversation with nothing in flight, and is its next message.
+async fn may_be_sent(store: &dyn Store, claims: &[Claim], now: Timestamp) {
+    let all = everything(store).await;
+    for claim in claims {
+        let mut earlier = true;
+        for other in all.iter().filter(|other| other.conversation_id == claim.conversation_id) {
+            if other.id == claim.message_id {
+                earlier = false;
+                continue;
+            }
+            assert!(claims.iter().all(|claim| claim.message_id != other.id), "two at once");
+            let state = other.delivery.state;
+            assert!(!matches!(state, State::Sending | State::Unknown), "another is in flight");
+            let is_scheduled = other.delivery.not_before.is_some_and(|at| at > now);
+            if claim.delivery.state == State::Accepted && earlier {
+                assert!(state != State::Accepted || is_scheduled, "an earlier one waits");
+                assert!(state != State::RetryWait, "one that has begun waits");
+            }
+        }
+    }
 }
 
 pub async fn a_change_under_an_older_claim_is_refused(fresh: Fresh) {

@@ -3,6 +3,7 @@
 use super::audit::entries_waiting;
 use super::rows::{all, first, insert_event, stored_message_id, to_json};
 use super::steps::event;
+use super::turns;
 use crate::store::{Accepted, Error, NewSubmission};
 use rusqlite::{Connection, params};
 use shared::api::{AcceptedMessage, Actor, SubmissionAccepted};
@@ -38,11 +39,14 @@ pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, 
         .prepare_cached("INSERT INTO payloads (bytes) VALUES (?1)")?
         .execute([new.payload.to_bytes()])?;
     let payload_id = connection.last_insert_rowid();
+    let is_due = new.delivery.due_at.is_some_and(|due_at| due_at <= now);
+    let (name, conversation_id) = (new.connection.as_str(), new.conversation_id.as_str());
+    let held = is_due && turns::must_wait(connection, name, conversation_id, now)?;
     connection
         .prepare_cached(
             "INSERT INTO messages (id, submission_id, connection, conversation_id, channel, sender, \
-             recipients, preview, payload_id, accepted_at, version, state, verdict, due_at, expires_at, delivery) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15)",
+             recipients, preview, payload_id, accepted_at, version, state, verdict, due_at, expires_at, delivery, \
+             held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             new.message_id.as_str(),
@@ -60,6 +64,7 @@ pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, 
             new.delivery.due_at.map(Timestamp::unix_ms),
             new.delivery.expires_at.map(Timestamp::unix_ms),
             to_json("delivery", &new.delivery)?,
+            held,
         ])?;
     connection
         .prepare_cached("UPDATE conversations SET used_at = ?3 WHERE connection = ?1 AND id = ?2")?
@@ -86,9 +91,11 @@ pub fn find(
     if stored != fingerprint {
         return Ok(Some(Accepted::KeyMismatch));
     }
+    // Those that were removed since are named too: the answer given then never changes.
     let messages = all(
         connection,
-        "SELECT id FROM messages WHERE submission_id = ?1 ORDER BY position",
+        "SELECT id, position FROM messages WHERE submission_id = ?1 UNION ALL \
+         SELECT id, position FROM removed_messages WHERE submission_id = ?1 ORDER BY position",
         [&id],
         |row| stored_message_id(row.get("id")?),
     )?;

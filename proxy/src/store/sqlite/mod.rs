@@ -9,6 +9,7 @@ mod audit;
 mod lists;
 mod rows;
 mod steps;
+mod turns;
 mod writer;
 
 use super::{
@@ -34,10 +35,11 @@ use tokio::sync::{Semaphore, watch};
 use writer::Writer;
 
 /// The schema this program writes; a file with a higher number is from a newer Waybill.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("schema.sql");
 /// From each older version to the next: the first one starts at version 1.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1_to_2.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("schema_1_to_2.sql"), include_str!("schema_2_to_3.sql")];
 const _: () = assert!(MIGRATIONS.len() as i64 == SCHEMA_VERSION - 1, "every version has its step");
 /// Connections for reading; more would only wait for the same disk.
 const READERS: usize = 4;

@@ -4,6 +4,7 @@
 
 use super::audit::count_waiting;
 use super::rows::{self, MESSAGE, all, first, insert_event, stored_message_id, to_json, unsigned};
+use super::turns;
 use crate::store::{Applied, Change, Claim, Error, Work};
 use rusqlite::{Connection, params};
 use shared::api::{Actor, Event, Message};
@@ -11,6 +12,7 @@ use shared::audit;
 use shared::delivery::{self, Choice, Delivery, Ending, EventKind, Happening, Policy, Reason};
 use shared::id::{ConnectionName, MessageId};
 use shared::time::Timestamp;
+use std::collections::BTreeSet;
 
 /// See [`crate::store::Store::claim`].
 pub fn claim(
@@ -22,27 +24,26 @@ pub fn claim(
     except: &[ConnectionName],
 ) -> Result<Vec<Claim>, Error> {
     const FREE: &str = "(m.lease_until IS NULL OR m.lease_until <= ?1)";
-    // The head of each conversation: nothing accepted earlier is still to be sent. A message scheduled for
-    // later holds nobody up.
-    let head = "NOT EXISTS (SELECT 1 FROM messages e WHERE e.connection = m.connection \
-        AND e.conversation_id = m.conversation_id \
-        AND e.state IN ('accepted', 'retry_wait', 'sending', 'unknown') \
-        AND e.position < m.position AND (e.state <> 'accepted' OR e.due_at <= ?1))";
-    // One query for each state, so that the index on (state, due_at) gives the order and a long backlog is
-    // not sorted for every claim.
+    let except = to_json("list of connections", &except)?;
+    if work == Work::Send {
+        return claim_to_send(connection, now, lease_until, limit, &except);
+    }
+    // One query for each state, so that the index gives the order and a long backlog is not sorted for every
+    // claim.
     let due: &[(&str, &str, &str)] = match work {
-        Work::Send => &[("retry_wait", "due_at", head), ("accepted", "due_at", head)],
+        Work::Send => &[],
         Work::Expire => &[("retry_wait", "expires_at", "TRUE"), ("accepted", "expires_at", "TRUE")],
         // An attempt whose claim ran out is as unknown as one that got no answer.
-        Work::Reconcile => &[("unknown", "due_at", "TRUE"), ("sending", "lease_until", "TRUE")],
+        Work::Reconcile => {
+            &[("unknown", "due_at", "m.held = 0"), ("sending", "lease_until", "TRUE")]
+        }
         // Whose SLA is still open goes first; who only waits to be read goes last.
         Work::Look => &[
-            ("submitted", "due_at", "m.accepted_at > ?1 - 60000"),
-            ("submitted", "due_at", "m.accepted_at <= ?1 - 60000"),
-            ("delivered", "due_at", "TRUE"),
+            ("submitted", "due_at", "m.held = 0 AND m.accepted_at > ?1 - 60000"),
+            ("submitted", "due_at", "m.held = 0 AND m.accepted_at <= ?1 - 60000"),
+            ("delivered", "due_at", "m.held = 0"),
         ],
     };
-    let except = to_json("list of connections", &except)?;
     let mut positions: Vec<i64> = Vec::new();
     for (state, when, also) in due {
         let left = limit.saturating_sub(u32::try_from(positions.len()).unwrap_or(u32::MAX));
@@ -72,20 +73,69 @@ pub fn claim(
     }
     let mut claims = Vec::with_capacity(positions.len());
     for position in positions {
-        connection
-            .prepare_cached(
-                "UPDATE messages SET epoch = epoch + 1, lease_until = ?2 WHERE position = ?1",
-            )?
-            .execute((position, lease_until.unix_ms()))?;
-        let body = if work == Work::Send { "p.bytes" } else { "NULL" };
-        let sql = format!(
-            "SELECT m.id, m.epoch, m.connection, m.conversation_id, m.delivery, s.key, \
-             {body} AS body FROM messages m JOIN submissions s ON s.id = m.submission_id \
-             JOIN payloads p ON p.id = m.payload_id WHERE m.position = ?1"
-        );
-        claims.extend(first(connection, &sql, [position], rows::claim)?);
+        claims.extend(claimed(connection, position, "NULL", lease_until)?);
     }
     Ok(claims)
+}
+
+/// Claims at most one message of each conversation that has one due. What turns out to wait behind another is
+/// held and not found again, so that each message costs a claim at most once for each time it is its turn.
+fn claim_to_send(
+    connection: &Connection,
+    now: Timestamp,
+    lease_until: Timestamp,
+    limit: u32,
+    except: &str,
+) -> Result<Vec<Claim>, Error> {
+    /// Rounds of one transaction; the next claim goes on.
+    const ROUNDS_MAX: u32 = 1000;
+    let mut claims = Vec::new();
+    for state in ["retry_wait", "accepted"] {
+        let sql = format!(
+            "SELECT connection, conversation_id FROM messages WHERE state = '{state}' AND held = 0 \
+             AND due_at <= ?1 AND (lease_until IS NULL OR lease_until <= ?1) \
+             AND connection NOT IN (SELECT value FROM json_each(?3)) \
+             ORDER BY due_at, position LIMIT ?2"
+        );
+        for _ in 0..ROUNDS_MAX {
+            let left = limit.saturating_sub(u32::try_from(claims.len()).unwrap_or(u32::MAX));
+            let found: BTreeSet<(String, String)> =
+                all(connection, &sql, (now.unix_ms(), left, except), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .into_iter()
+                .collect();
+            if found.is_empty() {
+                break;
+            }
+            for (name, conversation_id) in found {
+                if let Some(position) = turns::next(connection, &name, &conversation_id, now)? {
+                    claims.extend(claimed(connection, position, "p.bytes", lease_until)?);
+                }
+            }
+        }
+    }
+    Ok(claims)
+}
+
+/// Gives the message at `position` to the caller until the lease ends. `body` is the column with its body.
+fn claimed(
+    connection: &Connection,
+    position: i64,
+    body: &str,
+    lease_until: Timestamp,
+) -> Result<Option<Claim>, Error> {
+    connection
+        .prepare_cached(
+            "UPDATE messages SET epoch = epoch + 1, lease_until = ?2 WHERE position = ?1",
+        )?
+        .execute((position, lease_until.unix_ms()))?;
+    let sql = format!(
+        "SELECT m.id, m.epoch, m.connection, m.conversation_id, m.delivery, s.key, \
+         {body} AS body FROM messages m JOIN submissions s ON s.id = m.submission_id \
+         JOIN payloads p ON p.id = m.payload_id WHERE m.position = ?1"
+    );
+    first(connection, &sql, [position], rows::claim)
 }
 
 /// See [`crate::store::Store::apply`].
@@ -123,7 +173,8 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
         .prepare_cached(
             "UPDATE messages SET version = version + ?2, state = ?3, verdict = ?4, due_at = ?5, \
              platform_id = ?6, delivery = ?7, channel = coalesce(?8, channel), \
-             lease_until = CASE WHEN ?9 THEN lease_until END WHERE id = ?1",
+             lease_until = CASE WHEN ?9 THEN lease_until END, ended_at = ?10, \
+             held = held AND ?3 IN ('accepted', 'retry_wait') WHERE id = ?1",
         )?
         .execute(params![
             change.message_id.as_str(),
@@ -135,7 +186,12 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
             to_json("delivery", next)?,
             change.channel.as_ref().map(|channel| channel.as_str()),
             change.keep_claim,
+            next.ended_at.map(Timestamp::unix_ms),
         ])?;
+    if state.holds_conversation() && !next.state.holds_conversation() {
+        let (name, conversation_id) = (&message.connection, &message.conversation_id);
+        turns::let_next(connection, name.as_str(), conversation_id.as_str())?;
+    }
     if let Some(kind) = step.event {
         insert_event(connection, &change.message_id, &event(kind, change.actor, next, now))?;
     }

@@ -3,6 +3,7 @@
 //! stdout carries only what was asked for; everything else goes to stderr.
 
 mod audit;
+mod backup;
 mod sandbox;
 mod serve;
 mod workflow;
@@ -33,6 +34,10 @@ enum Command {
     /// Export sealed audit batches, and check an export offline.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Copy the database to a new file, while it is in use or not.
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the database. No proxy may be using it; what it replaces is kept beside it.
+    Restore(backup::RestoreArgs),
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -113,6 +118,14 @@ impl Cli {
                 }
             }
             Command::Audit(audit::AuditCommand::Verify(args)) => audit::verify(&args),
+            Command::Backup(args) => match load(args.common(), environment) {
+                Ok(config) => backup::backup(&args, &config),
+                Err(exit) => exit,
+            },
+            Command::Restore(args) => match load(args.common(), environment) {
+                Ok(config) => backup::restore(&args, &config),
+                Err(exit) => exit,
+            },
             Command::Config(ConfigCommand::Check(common)) => match load(&common, environment) {
                 Ok(_) => {
                     eprintln!("waybill: the settings are good");

@@ -6,6 +6,7 @@
 
 mod accept;
 mod audit;
+pub mod backup;
 mod lists;
 mod rows;
 mod steps;
@@ -110,6 +111,7 @@ impl Sqlite {
     fn open_as(path: &Path, in_line: Option<Queueing>) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let unusable = |source| OpenError::Unusable { path: name.clone(), source };
+        backup::finish_restore(path)?;
         let found = inspect(path)?;
         make_private(path)?;
         let mut connection = Connection::open(path).map_err(unusable)?;
@@ -224,12 +226,29 @@ fn inspect(path: &Path) -> Result<i64, OpenError> {
     if found > SCHEMA_VERSION {
         return Err(OpenError::Newer { path: name, found });
     }
-    let report: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
-    if report != "ok" {
-        return Err(OpenError::Damaged { path: name, report });
+    match first_damage(&connection, Damage::OfTables).map_err(damaged)? {
+        Some(report) => Err(OpenError::Damaged { path: name, report }),
+        None => Ok(found),
     }
-    Ok(found)
+}
+
+/// How closely a database is looked at.
+#[derive(Clone, Copy)]
+enum Damage {
+    /// Every page of every table. Quick enough for each start.
+    OfTables,
+    /// Also that indexes agree with their tables.
+    Any,
+}
+
+/// The first thing an integrity check finds wrong.
+fn first_damage(connection: &Connection, look_for: Damage) -> rusqlite::Result<Option<String>> {
+    let check = match look_for {
+        Damage::OfTables => "PRAGMA quick_check(1)",
+        Damage::Any => "PRAGMA integrity_check(1)",
+    };
+    let report: String = connection.query_row(check, [], |row| row.get(0))?;
+    Ok((report != "ok").then_some(report))
 }
 
 /// Makes the schema, or changes an older one step by step: all of it or nothing.

@@ -26,6 +26,8 @@ pub struct Connection {
     pub budget: Budget,
     /// The token's state.
     pub token: TokenSource,
+    /// Retries, horizon, and what an unknown outcome leads to.
+    pub policy: Policy,
     /// Channels that never report delivery.
     pub channels_without_receipts: Vec<Channel>,
     /// Where its audit batches go.
@@ -84,7 +86,7 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// Platform organisations, in the order of the configuration.
     pub connections: Vec<Connection>,
-    /// Retries and horizon.
+    /// Retries and horizon of whatever has no connection any more.
     pub policy: Policy,
     /// The threshold a new message gets, in milliseconds.
     pub threshold_ms: u64,
@@ -121,6 +123,11 @@ impl Engine {
         (self.audit.refuses && connection.sink.is_some()).then_some(self.audit.backlog_max)
     }
 
+    /// The policy for messages of a connection.
+    pub fn policy(&self, name: &ConnectionName) -> &Policy {
+        self.connection(name).map_or(&self.policy, |connection| &connection.policy)
+    }
+
     /// The connection of that name.
     pub fn connection(&self, name: &ConnectionName) -> Option<&Connection> {
         self.connections.iter().find(|one| one.name == *name)
@@ -142,6 +149,7 @@ impl Connection {
             platform: connected.platform,
             budget: connected.budget,
             token: connected.token,
+            policy: config.policy.clone(),
             channels_without_receipts: config.channels_without_receipts.clone(),
             sink,
         }

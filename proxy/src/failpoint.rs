@@ -142,8 +142,9 @@ impl Commit {
                 Commit::T4
             }
             (Happening::NotSent { .. } | Happening::Refused { .. }, _) => Commit::T5,
-            (Happening::MayRepeat, State::Parked) => Commit::T9,
-            (Happening::MayRepeat, _) => Commit::T8,
+            (Happening::MayRepeat | Happening::Absent | Happening::LookFailed, State::Parked)
+            | (Happening::CannotTell { .. }, _) => Commit::T9,
+            (Happening::MayRepeat | Happening::Absent, _) => Commit::T8,
             (Happening::Decided { .. }, _) => Commit::T10,
             (Happening::Observed(_), State::Delivered | State::Read) => Commit::T12,
             (Happening::Observed(_), State::Failed) => Commit::T13,

@@ -47,6 +47,7 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::MESSAGE, get(messages::find_message))
         .route(path::MESSAGE_CANCEL, post(messages::cancel_message))
         .route(path::MESSAGE_RETRY, post(messages::retry_message))
+        .route(path::MESSAGE_RESEND, post(submissions::resend_message))
         .route(path::MESSAGE_DECIDE, post(messages::decide_message))
         .route(path::VALIDATE, post(validate::validate_payload))
         .route(path::CONNECTIONS, get(connections::list_connections))

@@ -29,6 +29,8 @@ pub mod path {
     pub const MESSAGE_CANCEL: &str = "/api/v1/messages/{id}/cancel";
     /// `POST`: let the planned attempt happen now.
     pub const MESSAGE_RETRY: &str = "/api/v1/messages/{id}/retry";
+    /// `POST`: send an ended message's payload once more, as a new message.
+    pub const MESSAGE_RESEND: &str = "/api/v1/messages/{id}/resend";
     /// `POST`: decide about a parked message.
     pub const MESSAGE_DECIDE: &str = "/api/v1/messages/{id}/decide";
     /// `POST`: findings and plan for a payload.
@@ -162,6 +164,18 @@ pub struct DecideRequest {
     pub decision: Choice,
     /// Why, for those who ask later: 1 to 500 characters.
     pub why: String,
+}
+
+/// A person's wish to send an ended message's payload once more, as a new message with a key of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ResendRequest {
+    /// Why, for those who ask later: 1 to 500 characters.
+    pub why: String,
+    /// Send it although the recipient has the first one, or may have it.
+    #[serde(default)]
+    pub even_if_delivered: bool,
 }
 
 /// A message with everything that is known of it.
@@ -339,6 +353,9 @@ pub struct MessageQuery {
     /// Verdicts, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
+    /// `true`: only messages that a blind repeat would have doubled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_prevented: Option<bool>,
     /// The `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -363,6 +380,9 @@ pub struct MessageCounts {
     pub needs_decision: u64,
     /// Withdrawn.
     pub cancelled: u64,
+    /// Messages that a blind repeat would have doubled, each with its evidence in its history.
+    #[serde(default)]
+    pub duplicates_prevented: u64,
 }
 
 /// A payload to be judged, against a channel alone or a conversation.

@@ -158,6 +158,22 @@ impl Reason {
     }
 }
 
+/// What is known of an attempt whose outcome is unknown, on a platform that forgets keys: it is looked for
+/// among the conversation's messages before anything else is done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Search {
+    /// Since when the outcome is unknown.
+    pub since: Timestamp,
+    /// Looks that did not find it.
+    pub absent: u32,
+    /// When the first of them was made.
+    pub first_absent_at: Option<Timestamp>,
+    /// Messages on the platform that may be it and cannot be told apart from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<PlatformId>,
+}
+
 /// The part of a message that the state machine owns. Times are the proxy's clock unless named otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -182,6 +198,16 @@ pub struct Delivery {
     pub expires_at: Option<Timestamp>,
     /// When the first attempt began.
     pub first_attempt_at: Option<Timestamp>,
+    /// When the latest attempt began.
+    #[serde(default)]
+    pub attempt_at: Option<Timestamp>,
+    /// True from the first attempt whose outcome stayed unknown until the platform names the message: it may
+    /// have it, so nothing that claims it was not sent can become of it.
+    #[serde(default)]
+    pub maybe_taken: bool,
+    /// What looking for an attempt of unknown outcome has shown so far; kept when it is parked, as evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// When the platform's yes arrived here.
     pub submitted_at: Option<Timestamp>,
     /// When it was last looked at on the platform.
@@ -192,6 +218,9 @@ pub struct Delivery {
     pub ended_at: Option<Timestamp>,
     /// The platform's name for it.
     pub platform_id: Option<PlatformId>,
+    /// The platform's own word for its status, as last reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_word: Option<String>,
     /// Platform clock: when the platform created it.
     pub platform_created_at: Option<Timestamp>,
     /// Platform clock: when it was delivered, or read if no delivered time was given.
@@ -235,11 +264,15 @@ impl Delivery {
             not_before,
             expires_at,
             first_attempt_at: None,
+            attempt_at: None,
+            maybe_taken: false,
+            search: None,
             submitted_at: None,
             looked_at: None,
             delivery_seen_at: None,
             ended_at: None,
             platform_id: None,
+            platform_word: None,
             platform_created_at: None,
             platform_delivered_at: None,
             platform_read_at: None,
@@ -251,10 +284,35 @@ impl Delivery {
         }
     }
 
+    /// Whether its payload may be sent once more as a new message: only when this one has ended, and only with
+    /// an explicit word where the recipient has it, or may have it, already.
+    pub fn may_resend(&self, even_if_delivered: bool) -> Result<(), NoResend> {
+        match self.state {
+            State::Rejected | State::Failed | State::Expired | State::Cancelled => Ok(()),
+            State::Delivered | State::Read | State::Undelivered if even_if_delivered => Ok(()),
+            State::Delivered | State::Read | State::Undelivered => Err(NoResend::MayHaveArrived),
+            State::Accepted
+            | State::Sending
+            | State::Submitted
+            | State::RetryWait
+            | State::Unknown
+            | State::Parked => Err(NoResend::NotEnded),
+        }
+    }
+
     /// The verdict this record supports; see [`sla::judge`].
     pub fn judgement(&self) -> Judgement {
         sla::judge(self, self.threshold_ms)
     }
+}
+
+/// Why a message's payload may not be sent once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoResend {
+    /// It is still on its way, or waits for a decision.
+    NotEnded,
+    /// The recipient has it or may have it, and nobody said that a second one is wanted.
+    MayHaveArrived,
 }
 
 /// What a platform said about a message in an answer or a look.
@@ -262,6 +320,8 @@ impl Delivery {
 pub struct Receipt {
     /// The highest status reported; `None` where the platform's word is not one of ours.
     pub status: Option<PlatformStatus>,
+    /// The platform's own word for it: one short line.
+    pub word: Option<String>,
     /// Platform clock: created.
     pub created_at: Option<Timestamp>,
     /// Platform clock: delivered.
@@ -283,6 +343,9 @@ pub enum Happening {
         platform_id: PlatformId,
         /// What the answer said about its status.
         receipt: Receipt,
+        /// True when the platform had it already before it was asked this time: by its own clock, or because
+        /// a look found it.
+        was_there: bool,
     },
     /// T4: certainly not sent; `wait` is what the platform asked for, if it did.
     NotSent {
@@ -309,11 +372,18 @@ pub enum Happening {
         /// What was seen instead of an answer.
         reason: Reason,
     },
-    /// T8: it may be sent again with the same key.
+    /// T8: it may be sent again, because the platform recognises the key.
     MayRepeat,
+    /// A look for an attempt of unknown outcome did not find it.
+    Absent,
+    /// T9: a look found messages that may be it, and nobody but a person can tell.
+    CannotTell {
+        /// Which.
+        candidates: Vec<PlatformId>,
+    },
     /// T11–T13: a look or a push brought this.
     Observed(Receipt),
-    /// A look that could not be made; only the next one is planned.
+    /// A look that could not be made; the next one is planned.
     LookFailed,
     /// A look that is not made now, because the platform cannot be asked: made later, and not counted.
     LookPostponed {
@@ -353,9 +423,38 @@ pub enum Choice {
     GiveUp,
 }
 
+/// What a platform does with a second POST of the same key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dedup {
+    /// It answers with the first message, so asking again is safe and is the answer.
+    Key,
+    /// It takes a second message, so an attempt of unknown outcome is looked for before anything else.
+    None,
+}
+
+/// What becomes of an attempt that was looked for and not found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnAmbiguous {
+    /// A person decides.
+    Park,
+    /// It is sent again. One that turns visible after the last look is then doubled.
+    Resend,
+}
+
+/// Looks that must not find it before it counts as absent.
+pub const ABSENT_LOOKS: u32 = 3;
+/// The least time between the first and the last of them.
+pub const ABSENT_SPAN: Duration = Duration::from_secs(60);
+/// How long looks may be impossible before a person has to decide.
+pub const LOOKS_IMPOSSIBLE_FOR: Duration = Duration::from_secs(15 * 60);
+
 /// How a connection treats what it cannot know; part of its configuration.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Policy {
+    /// What the platform does with a repeated key.
+    pub dedup: Dedup,
+    /// What becomes of an attempt that cannot be found, where the platform forgets keys.
+    pub on_ambiguous: OnAmbiguous,
     /// Attempts after which no further one is made.
     pub attempts_max: u32,
     /// Time after the first attempt in which it may be tried again.
@@ -369,6 +468,8 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            dedup: Dedup::Key,
+            on_ambiguous: OnAmbiguous::Park,
             attempts_max: 12,
             retry_window: Duration::from_secs(15 * 60),
             horizon: Duration::from_secs(24 * 60 * 60),
@@ -384,8 +485,12 @@ pub struct Step {
     pub delivery: Delivery,
     /// The history line, or `None` where nothing happened that anyone would want to read.
     pub event: Option<EventKind>,
+    /// What the history line says beside the delivery's own reason.
+    pub note: Option<Reason>,
     /// Set when the message ended in a way the auditors must hear of.
     pub ending: Option<Ending>,
+    /// Set when sending once more without asking would have reached the recipient twice.
+    pub duplicate_prevented: bool,
 }
 
 /// The kinds of event in a message's history.
@@ -399,6 +504,12 @@ pub enum EventKind {
     AttemptStarted,
     /// The platform took it.
     Submitted,
+    /// The platform turned out to have taken it before: sending it blindly again would have doubled it.
+    Found,
+    /// The platform reported something that changes nothing.
+    Noted,
+    /// A person had its payload sent once more, as a new message.
+    Resent,
     /// Certainly not sent; another attempt is planned.
     RetryPlanned,
     /// The outcome of the attempt is not known.
@@ -438,6 +549,9 @@ impl EventKind {
             EventKind::Accepted => "accepted",
             EventKind::AttemptStarted => "attempt_started",
             EventKind::Submitted => "submitted",
+            EventKind::Found => "found",
+            EventKind::Noted => "noted",
+            EventKind::Resent => "resent",
             EventKind::RetryPlanned => "retry_planned",
             EventKind::OutcomeUnknown => "outcome_unknown",
             EventKind::RepeatPlanned => "repeat_planned",
@@ -509,28 +623,37 @@ pub fn step(
     use State::*;
     let refused = Refused { state: delivery.state };
     let mut next = delivery.clone();
+    let mut note = None;
+    let mut duplicate_prevented = false;
     let (event, ending) = match (delivery.state, happening) {
         (Accepted | RetryWait, Happening::AttemptStarted) => {
             note_held(&mut next, now);
             next.state = Sending;
             next.attempts += 1;
             next.first_attempt_at = next.first_attempt_at.or(Some(now));
+            next.attempt_at = Some(now);
+            next.search = None;
             next.due_at = None;
             next.reason = None;
             (Some(EventKind::AttemptStarted), None)
         }
-        (Sending | Unknown, Happening::Taken { platform_id, receipt }) => {
+        (Sending | Unknown, Happening::Taken { platform_id, receipt, was_there }) => {
+            // An attempt before this one had got through although its outcome was not known.
+            duplicate_prevented = *was_there && (delivery.state == Unknown || next.attempts > 1);
             next.state = Submitted;
+            next.maybe_taken = false;
+            next.search = None;
             next.reason = None;
             next.platform_id = Some(platform_id.clone());
             next.submitted_at = Some(now);
             next.platform_status = Some(PlatformStatus::Queued);
-            let (_, ending) = observe(&mut next, receipt, policy, now, jitter);
+            let seen = observe(&mut next, receipt, policy, now, jitter);
             if next.state == Submitted {
                 next.looks = 0;
                 plan_first_look(&mut next, policy, now, jitter);
             }
-            (Some(EventKind::Submitted), ending)
+            let event = if duplicate_prevented { EventKind::Found } else { EventKind::Submitted };
+            (Some(event), seen.ending)
         }
         // From `sending` an attempt failed; before that the conversation could not be read.
         (Accepted | RetryWait | Sending, Happening::NotSent { reason, wait }) => {
@@ -552,24 +675,31 @@ pub fn step(
             next.due_at = Some(now.plus(*wait));
             (is_news.then_some(EventKind::RetryPlanned), None)
         }
+        (Accepted | RetryWait | Sending, Happening::Refused { reason }) if next.maybe_taken => {
+            // This attempt was refused; the one before may have got through.
+            park(&mut next, reason.clone())
+        }
         (Accepted | RetryWait | Sending, Happening::Refused { reason }) => {
             next.reason = Some(reason.clone());
             end(&mut next, Rejected, now, EventKind::Rejected, Ending::Rejected)
         }
         (Sending, Happening::Ambiguous { reason }) => {
             next.state = Unknown;
+            next.maybe_taken = true;
             next.reason = Some(reason.clone());
+            next.search = Some(Search {
+                since: now,
+                absent: 0,
+                first_absent_at: None,
+                candidates: Vec::new(),
+            });
             next.due_at = Some(now);
             (Some(EventKind::OutcomeUnknown), None)
         }
         (Unknown, Happening::MayRepeat) => {
             if retries_left(&next, policy, now) {
                 next.state = RetryWait;
-                // The first repeat goes at once: the platform recognises the key. Later ones back off.
-                let repeats = next.attempts.saturating_sub(1);
-                let delay =
-                    if repeats == 0 { Duration::ZERO } else { wait::back_off(repeats, jitter) };
-                next.due_at = Some(now.plus(delay));
+                next.due_at = Some(now.plus(repeat_delay(&next, jitter)));
                 (Some(EventKind::RepeatPlanned), None)
             } else {
                 // It may or may not have been taken, and the window in which asking again is safe is over.
@@ -578,8 +708,31 @@ pub fn step(
                 (Some(EventKind::Parked), None)
             }
         }
+        (Unknown, Happening::Absent) => absent(&mut next, policy, now, jitter),
+        (Unknown, Happening::CannotTell { candidates }) => {
+            let many = candidates.len() != 1;
+            let text = if many {
+                "The platform has several new messages in this conversation that may be this one."
+            } else {
+                "The platform has a new message in this conversation that may be this one."
+            };
+            search(&mut next, now).candidates.clone_from(candidates);
+            park(&mut next, Reason::new("candidates", text))
+        }
+        (Unknown, Happening::LookFailed) => {
+            let since = search(&mut next, now).since;
+            if reached(since, now, LOOKS_IMPOSSIBLE_FOR) {
+                let text = "The conversation could not be read for 15 minutes.";
+                park(&mut next, Reason::new("looks_impossible", text))
+            } else {
+                next.due_at = Some(now.plus(wait::back_off(5, jitter)));
+                (None, None)
+            }
+        }
         (Submitted | Undelivered | Delivered, Happening::Observed(receipt)) => {
-            observe(&mut next, receipt, policy, now, jitter)
+            let seen = observe(&mut next, receipt, policy, now, jitter);
+            note = seen.note;
+            (seen.event, seen.ending)
         }
         (Submitted, Happening::LookFailed) => {
             plan_look(&mut next, policy, now, jitter);
@@ -600,12 +753,16 @@ pub fn step(
             next.horizon_passed = true;
             end(&mut next, Undelivered, now, EventKind::Undelivered, Ending::Undelivered)
         }
+        (RetryWait, Happening::DeadlinePassed) if next.maybe_taken => {
+            let text = "The time to send it passed while nobody knows whether it was sent.";
+            park(&mut next, Reason::new("send_deadline", text))
+        }
         (Accepted | RetryWait, Happening::DeadlinePassed) => {
             let text = "It could not be sent before the time it was to be given up.";
             next.reason = next.reason.or(Some(Reason::new("send_deadline", text)));
             end(&mut next, Expired, now, EventKind::Expired, Ending::Expired)
         }
-        (Accepted | RetryWait, Happening::Cancelled) => {
+        (Accepted | RetryWait, Happening::Cancelled) if !next.maybe_taken => {
             next.reason = None;
             end(&mut next, State::Cancelled, now, EventKind::Cancelled, Ending::Cancelled)
         }
@@ -619,7 +776,59 @@ pub fn step(
         }
         _ => return Err(refused),
     };
-    Ok(Step { delivery: next, event, ending })
+    Ok(Step { delivery: next, event, note, ending, duplicate_prevented })
+}
+
+/// The first repeat goes at once, later ones back off.
+fn repeat_delay(next: &Delivery, jitter: f64) -> Duration {
+    match next.attempts.saturating_sub(1) {
+        0 => Duration::ZERO,
+        repeats => wait::back_off(repeats, jitter),
+    }
+}
+
+/// What looking has shown; a record from before there was looking starts now.
+fn search(next: &mut Delivery, now: Timestamp) -> &mut Search {
+    next.search.get_or_insert(Search {
+        since: now,
+        absent: 0,
+        first_absent_at: None,
+        candidates: Vec::new(),
+    })
+}
+
+fn reached(since: Timestamp, now: Timestamp, span: Duration) -> bool {
+    now >= since.plus(span)
+}
+
+fn park(next: &mut Delivery, reason: Reason) -> (Option<EventKind>, Option<Ending>) {
+    next.state = State::Parked;
+    next.reason = Some(reason);
+    next.due_at = None;
+    (Some(EventKind::Parked), None)
+}
+
+/// A look did not find the attempt. Enough of them, far enough apart, mean that it is not there; T8 or T9.
+fn absent(
+    next: &mut Delivery,
+    policy: &Policy,
+    now: Timestamp,
+    jitter: f64,
+) -> (Option<EventKind>, Option<Ending>) {
+    let search = search(next, now);
+    search.absent += 1;
+    let (looks, first) = (search.absent, *search.first_absent_at.get_or_insert(now));
+    if looks < ABSENT_LOOKS || !reached(first, now, ABSENT_SPAN) {
+        next.due_at = Some(now.plus(wait::search_delay(looks, jitter)));
+        return (None, None);
+    }
+    if policy.on_ambiguous == OnAmbiguous::Resend && retries_left(next, policy, now) {
+        next.state = State::RetryWait;
+        next.due_at = Some(now.plus(repeat_delay(next, jitter)));
+        return (Some(EventKind::RepeatPlanned), None);
+    }
+    let text = format!("{looks} looks within {} s did not find it.", now.ms_since(first) / 1000);
+    park(next, Reason::new("not_found", text))
 }
 
 fn decide(
@@ -638,10 +847,13 @@ fn decide(
             next.attempts_held = 0;
             next.held_ms = 0;
             next.first_attempt_at = None;
+            next.search = None;
             (Some(EventKind::Decided), None)
         }
         Choice::Found { platform_id } => {
             next.state = State::Submitted;
+            next.maybe_taken = false;
+            next.search = None;
             next.platform_id = Some(platform_id.clone());
             next.submitted_at = Some(now);
             next.platform_status = Some(PlatformStatus::Queued);
@@ -692,6 +904,11 @@ fn plan_retry(
     jitter: f64,
 ) -> (Option<EventKind>, Option<Ending>) {
     if !retries_left(next, policy, now) {
+        if next.maybe_taken {
+            next.state = State::Parked;
+            next.due_at = None;
+            return (Some(EventKind::Parked), None);
+        }
         // Every attempt of this message is known not to have been sent, so ending it loses nothing.
         return end(next, State::Rejected, now, EventKind::Rejected, Ending::Rejected);
     }
@@ -730,17 +947,34 @@ fn horizon_of(delivery: &Delivery, policy: &Policy, now: Timestamp) -> Option<Ti
     delivery.submitted_at.map(|at| at.plus(policy.horizon)).filter(|end| *end > now)
 }
 
-/// Takes in a receipt: ranks only rise, failure ends, delivery ends once.
+/// What a receipt brought about.
+#[derive(Default)]
+struct Seen {
+    event: Option<EventKind>,
+    note: Option<Reason>,
+    ending: Option<Ending>,
+}
+
+impl Seen {
+    fn event(event: EventKind, ending: Option<Ending>) -> Self {
+        Self { event: Some(event), note: None, ending }
+    }
+}
+
+/// Takes in a receipt: ranks only rise, failure ends, delivery ends once, and the rest is history.
 fn observe(
     next: &mut Delivery,
     receipt: &Receipt,
     policy: &Policy,
     now: Timestamp,
     jitter: f64,
-) -> (Option<EventKind>, Option<Ending>) {
+) -> Seen {
     let before = next.clone();
     next.looked_at = Some(now);
     next.platform_created_at = next.platform_created_at.or(receipt.created_at);
+    if receipt.word.is_some() {
+        next.platform_word.clone_from(&receipt.word);
+    }
     let was_ended_by_delivery = before.state == State::Delivered;
     let rank = receipt.status.max(before.platform_status);
 
@@ -749,7 +983,8 @@ fn observe(
         && rank < Some(PlatformStatus::Delivered)
     {
         next.reason = Some(reason.clone());
-        return end(next, State::Failed, now, EventKind::Failed, Ending::Failed);
+        let (event, ending) = end(next, State::Failed, now, EventKind::Failed, Ending::Failed);
+        return Seen { event, ending, note: None };
     }
 
     next.platform_status = rank;
@@ -764,23 +999,43 @@ fn observe(
         next.state = if read { State::Read } else { State::Delivered };
         next.due_at = if read { None } else { read_look(next, now, jitter) };
         if was_ended_by_delivery {
-            return (read.then_some(EventKind::Read), None);
+            return if read {
+                Seen::event(EventKind::Read, None)
+            } else {
+                noted(&before, receipt).unwrap_or_default()
+            };
         }
         next.ended_at = Some(now);
         let event = if read { EventKind::Read } else { EventKind::Delivered };
-        return (Some(event), Some(Ending::Delivered));
+        return Seen::event(event, Some(Ending::Delivered));
     }
 
     if before.state == State::Submitted {
         plan_look(next, policy, now, jitter);
         if rank > before.platform_status {
-            return (Some(EventKind::Sent), None);
+            return Seen::event(EventKind::Sent, None);
         }
         if sla::is_late(next) && !sla::is_late(&before) {
-            return (Some(EventKind::Late), None);
+            return Seen::event(EventKind::Late, None);
         }
     }
-    (None, None)
+    noted(&before, receipt).unwrap_or_default()
+}
+
+/// A report that changes nothing is written down once: a lower status than before, a failure of what was
+/// delivered, or a word that is none of ours.
+fn noted(before: &Delivery, receipt: &Receipt) -> Option<Seen> {
+    let word = receipt.word.as_ref()?;
+    let is_news = before.platform_word.as_ref() != Some(word);
+    let changes_nothing = receipt.failure.is_some() || receipt.status < before.platform_status;
+    (is_news && changes_nothing).then(|| Seen {
+        event: Some(EventKind::Noted),
+        note: Some(Reason::new(
+            "status_noted",
+            format!("The platform now reports \"{word}\", which changes nothing."),
+        )),
+        ending: None,
+    })
 }
 
 /// When to look for the read receipt of a delivered message.
@@ -818,7 +1073,11 @@ mod tests {
 
     fn taken() -> Happening {
         let receipt = Receipt { status: Some(PlatformStatus::Queued), ..Receipt::default() };
-        Happening::Taken { platform_id: PlatformId::parse("p-1").unwrap(), receipt }
+        Happening::Taken {
+            platform_id: PlatformId::parse("p-1").unwrap(),
+            receipt,
+            was_there: false,
+        }
     }
 
     fn ambiguous() -> Happening {
@@ -863,7 +1122,8 @@ mod tests {
         let sending = after(&accepted(), &[(Happening::AttemptStarted, 1)]);
         let receipt = Receipt { status: Some(PlatformStatus::Delivered), ..Receipt::default() };
         let platform_id = PlatformId::parse("p-1").unwrap();
-        let step = apply(&sending, &Happening::Taken { platform_id, receipt }, at(2));
+        let step =
+            apply(&sending, &Happening::Taken { platform_id, receipt, was_there: false }, at(2));
         assert_eq!(step.delivery.state, State::Delivered);
         assert_eq!(step.ending, Some(Ending::Delivered));
     }
@@ -1043,6 +1303,111 @@ mod tests {
         assert!(step(&given_up.delivery, &again, &Policy::default(), at(9), 0.0).is_err());
     }
 
+    fn forgetful(on_ambiguous: OnAmbiguous) -> Policy {
+        Policy { dedup: Dedup::None, on_ambiguous, ..Policy::default() }
+    }
+
+    fn unknown() -> Delivery {
+        after(&accepted(), &[(Happening::AttemptStarted, 1), (ambiguous(), 2)])
+    }
+
+    /// Applies `happening` whenever a look is due until the state changes; the moments of the looks.
+    fn looks(policy: &Policy, happening: &Happening) -> (Delivery, Vec<Timestamp>) {
+        let (mut delivery, mut moments) = (unknown(), Vec::new());
+        while delivery.state == State::Unknown {
+            let now = delivery.due_at.unwrap();
+            moments.push(now);
+            delivery = step(&delivery, happening, policy, now, 0.5).unwrap().delivery;
+        }
+        (delivery, moments)
+    }
+
+    #[test]
+    fn what_three_looks_over_a_minute_do_not_find_is_parked_or_sent_again_as_the_settings_say() {
+        let (parked, moments) = looks(&forgetful(OnAmbiguous::Park), &Happening::Absent);
+        assert_eq!((parked.state, moments.len()), (State::Parked, 3));
+        assert!(moments[2].ms_since(moments[0]) >= 60_000);
+        assert!(parked.reason.unwrap().text.starts_with("3 looks within 6"));
+        let (again, _) = looks(&forgetful(OnAmbiguous::Resend), &Happening::Absent);
+        assert_eq!(again.state, State::RetryWait);
+        assert!(again.maybe_taken, "it may still turn up");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_up_for_a_quarter_of_an_hour_is_parked() {
+        let (parked, moments) = looks(&forgetful(OnAmbiguous::Resend), &Happening::LookFailed);
+        assert_eq!(parked.state, State::Parked);
+        assert_eq!(parked.reason.unwrap().code, "looks_impossible");
+        let span = moments.last().unwrap().ms_since(at(2));
+        assert!((900_000..960_000).contains(&span), "{span}");
+    }
+
+    #[test]
+    fn what_a_look_finds_is_adopted_and_counts_as_a_duplicate_prevented() {
+        let platform_id = PlatformId::parse("p-1").unwrap();
+        let candidates = vec![platform_id.clone()];
+        let found = Happening::Taken { platform_id, receipt: Receipt::default(), was_there: true };
+        let step = apply(&unknown(), &found, at(3));
+        assert_eq!((step.delivery.state, step.event), (State::Submitted, Some(EventKind::Found)));
+        assert!(step.duplicate_prevented && !step.delivery.maybe_taken);
+        let step =
+            apply(&unknown(), &Happening::CannotTell { candidates: candidates.clone() }, at(3));
+        assert_eq!(step.delivery.state, State::Parked);
+        assert_eq!(step.delivery.search.unwrap().candidates, candidates);
+    }
+
+    #[test]
+    fn what_may_have_been_taken_is_never_called_not_sent() {
+        let again = apply(&unknown(), &Happening::MayRepeat, at(3)).delivery;
+        let policy = Policy::default();
+        assert!(step(&again, &Happening::Cancelled, &policy, at(4), 0.0).is_err());
+        let refused = Happening::Refused { reason: Reason::new("http_404", "gone") };
+        let not_sent = Happening::NotSent { reason: Reason::new("busy", "busy"), wait: None };
+        for (happening, seconds) in
+            [(Happening::DeadlinePassed, 4), (refused, 4), (not_sent, 10_000)]
+        {
+            let step = apply(&again, &happening, at(seconds));
+            assert_eq!((step.delivery.state, step.ending), (State::Parked, None), "{happening:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_that_changes_nothing_is_written_down_once() {
+        let said = |word: &str, status| {
+            Happening::Observed(Receipt { status, word: Some(word.into()), ..Receipt::default() })
+        };
+        let submitted = after(
+            &accepted(),
+            &[
+                (Happening::AttemptStarted, 1),
+                (taken(), 2),
+                (said("sent", Some(PlatformStatus::Sent)), 3),
+            ],
+        );
+        for (word, status) in [("queued", Some(PlatformStatus::Queued)), ("removed", None)] {
+            let first = apply(&submitted, &said(word, status), at(4));
+            assert_eq!(first.event, Some(EventKind::Noted));
+            assert!(first.note.unwrap().text.contains(word));
+            assert_eq!(first.delivery.platform_status, Some(PlatformStatus::Sent));
+            let again = apply(&first.delivery, &said(word, status), at(5));
+            assert_eq!(again.event, None);
+        }
+    }
+
+    #[test]
+    fn only_what_has_ended_is_sent_once_more_and_what_may_have_arrived_only_on_request() {
+        for state in State::ALL {
+            let delivery = Delivery { state, ..accepted() };
+            let asked = delivery.may_resend(true).is_ok();
+            let ended =
+                matches!(state.group(), Group::Failed | Group::Delivered | Group::Cancelled);
+            assert_eq!(asked, ended, "{state:?}");
+            let may_have_arrived =
+                matches!(state, State::Delivered | State::Read | State::Undelivered);
+            assert_eq!(delivery.may_resend(false).is_ok(), ended && !may_have_arrived);
+        }
+    }
+
     /// Every pair of state and happening: nothing panics, an ended message is never sent again, and whatever
     /// ends has a time and no further attempt.
     #[test]
@@ -1056,6 +1421,8 @@ mod tests {
             Happening::NotSent { reason: Reason::new("r", "r"), wait: None },
             Happening::Refused { reason: Reason::new("r", "r") },
             Happening::MayRepeat,
+            Happening::Absent,
+            Happening::CannotTell { candidates: Vec::new() },
             Happening::LookFailed,
             Happening::LookPostponed { wait: Duration::from_secs(30) },
             Happening::Held { reason: None, wait: Duration::ZERO },

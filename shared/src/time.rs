@@ -52,6 +52,13 @@ impl Timestamp {
         Self::from_unix_ms(self.0.saturating_add(ms))
     }
 
+    /// This moment less `duration`, held at the beginning of the range.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_unix_ms(self.0.saturating_sub(ms))
+    }
+
     /// Milliseconds from `earlier` to this moment; negative when this one is the earlier.
     pub fn ms_since(self, earlier: Timestamp) -> i64 {
         self.0 - earlier.0

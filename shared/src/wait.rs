@@ -43,6 +43,13 @@ pub fn look_delay(looks: u32, jitter: f64) -> Duration {
     spread(gap, jitter)
 }
 
+/// The gap before an attempt of unknown outcome is looked for again, after `absent` looks without it: long
+/// enough that three looks span more than a minute, plus up to 10 %.
+pub fn search_delay(absent: u32, jitter: f64) -> Duration {
+    let gap = Duration::from_secs(if absent <= 1 { 15 } else { 50 });
+    gap + gap.mul_f64(0.1 * jitter.clamp(0.0, 1.0))
+}
+
 /// The gap before the next look for a read receipt, `since` after the delivery was seen: as long again as it
 /// has been, at least 5 s, ±10 %; `None` after a quarter of an hour. Reading is welcome news, but not worth
 /// the requests that messages still on their way need.
@@ -77,6 +84,11 @@ pub fn retry_after<'a>(
         longest = longest.max(wait.map(|wait| wait.min(STATED_WAIT_MAX)));
     }
     longest
+}
+
+/// The moment an HTTP-date names, in any of its three forms.
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    http_date_ms(text).map(Timestamp::from_unix_ms)
 }
 
 fn http_date_ms(text: &str) -> Option<i64> {

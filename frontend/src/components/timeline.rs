@@ -12,6 +12,9 @@ fn what(event: &Event) -> String {
         EventKind::Accepted => "Accepted".into(),
         EventKind::AttemptStarted => format!("Attempt {}", event.attempt),
         EventKind::Submitted => "Taken by the platform".into(),
+        EventKind::Found => "The platform had it already: not sent twice".into(),
+        EventKind::Noted => "Noted from the platform".into(),
+        EventKind::Resent => "Sent once more as a new message".into(),
         EventKind::RetryPlanned => match event.due_at {
             Some(at) => format!("Not sent; next attempt at {}", words::clock_seconds(at)),
             None => "Not sent; another attempt is planned".into(),
@@ -59,7 +62,7 @@ fn who(event: &Event) -> String {
 fn class(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Accepted | EventKind::Submitted | EventKind::Decided => "stop-full",
-        EventKind::Delivered => "stop-ok",
+        EventKind::Delivered | EventKind::Found => "stop-ok",
         EventKind::Read => "stop-info",
         EventKind::OutcomeUnknown | EventKind::Parked | EventKind::Late => "stop-warn",
         EventKind::Rejected | EventKind::Failed => "stop-bad",
@@ -68,6 +71,8 @@ fn class(kind: EventKind) -> &'static str {
         | EventKind::RetryPlanned
         | EventKind::RepeatPlanned
         | EventKind::Hurried
+        | EventKind::Noted
+        | EventKind::Resent
         | EventKind::Sent => "stop-small",
     }
 }

@@ -65,6 +65,7 @@ impl Filter {
             q: given(self.q.trim().to_owned()),
             state: given(self.state_words()),
             verdict: given(self.verdict_words()),
+            duplicate_prevented: None,
             cursor,
             limit: None,
         }

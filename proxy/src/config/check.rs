@@ -5,7 +5,7 @@ use super::{AuditConfig, Config, ConnectionConfig, LogConfig, Target, region};
 use crate::engine::AuditPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use shared::channel::Channel;
-use shared::delivery::Policy;
+use shared::delivery::{Dedup, OnAmbiguous, Policy};
 use shared::id::ConnectionName;
 use shared::sla::THRESHOLD_MS_MAX;
 use std::fmt;
@@ -67,7 +67,7 @@ pub(super) fn check(
             60 * whole("sending.retry_minutes", written.sending.retry_minutes, 1, 24 * 60, p),
         ),
         horizon: horizon(written.sending.horizon_hours, p),
-        first_look: shared::wait::FIRST_LOOK,
+        ..Policy::default()
     };
     let audit = audit(written.audit, p);
     let sandbox_seed = whole("sandbox.seed", written.sandbox.seed, 0, 1 << 53, p);
@@ -77,7 +77,7 @@ pub(super) fn check(
     let connections = written
         .connections
         .into_iter()
-        .filter_map(|(name, one)| connection(&name, one, p))
+        .filter_map(|(name, one)| connection(&name, one, &policy, p))
         .collect();
     if !problems.0.is_empty() {
         return Err(problems);
@@ -315,6 +315,7 @@ pub(super) fn refuse_wide_mode(path: &Path, problems: &mut Problems) {
 fn connection(
     name: &str,
     written: WrittenConnection,
+    policy: &Policy,
     problems: &mut Problems,
 ) -> Option<ConnectionConfig> {
     let place = |field: &str| format!("connections.{name}.{field}");
@@ -333,6 +334,28 @@ fn connection(
     }
     let rate = written.requests_per_minute.unwrap_or(Number(300.0));
     let requests_per_minute = whole32(&place("requests_per_minute"), rate, 10, 100_000, problems);
+    let dedup = match written.dedup.as_deref() {
+        None | Some("key") => Dedup::Key,
+        Some("none") => Dedup::None,
+        Some(other) => {
+            let text = format!("\"{other}\" is neither \"key\" nor \"none\"");
+            problems.add(&place("dedup"), text);
+            Dedup::None
+        }
+    };
+    let on_ambiguous = match written.on_ambiguous.as_deref() {
+        None | Some("park") => OnAmbiguous::Park,
+        Some("resend") => OnAmbiguous::Resend,
+        Some(other) => {
+            let text = format!("\"{other}\" is neither \"park\" nor \"resend\"");
+            problems.add(&place("on_ambiguous"), text);
+            OnAmbiguous::Park
+        }
+    };
+    if dedup == Dedup::Key && written.on_ambiguous.is_some() {
+        let text = "has no effect while dedup is \"key\"; set dedup = \"none\" or take it away";
+        problems.add(&place("on_ambiguous"), text);
+    }
     let mut channels_without_receipts = Vec::new();
     for channel in &written.channels_without_receipts {
         match Channel::parse(channel) {
@@ -387,6 +410,7 @@ fn connection(
         target,
         region,
         requests_per_minute,
+        policy: Policy { dedup, on_ambiguous, ..policy.clone() },
         channels_without_receipts,
     })
 }

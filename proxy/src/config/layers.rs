@@ -100,6 +100,8 @@ pub(super) struct WrittenConnection {
     pub client_secret: Option<secrecy::SecretString>,
     pub client_secret_file: Option<PathBuf>,
     pub requests_per_minute: Option<Number>,
+    pub dedup: Option<String>,
+    pub on_ambiguous: Option<String>,
     pub channels_without_receipts: Vec<String>,
 }
 

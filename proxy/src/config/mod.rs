@@ -78,6 +78,8 @@ pub struct ConnectionConfig {
     pub region: String,
     /// The platform's request limit until its headers teach another.
     pub requests_per_minute: u32,
+    /// Retries, horizon, and what an unknown outcome leads to.
+    pub policy: Policy,
     /// Channels that never report delivery.
     pub channels_without_receipts: Vec<Channel>,
 }

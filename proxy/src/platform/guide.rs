@@ -5,7 +5,7 @@
 
 use super::budget::Permit;
 use super::http::{Answer, CallError, Caller};
-use super::{Platform, ReadError, SendOutcome, Snapshot};
+use super::{Listed, Platform, ReadError, SendOutcome, Snapshot};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::Method;
@@ -98,7 +98,7 @@ impl Platform for Guide {
             },
         )?;
         match answer.status.as_u16() {
-            200 => snapshot(id, &answer.body),
+            200 => snapshot(id, &answer.body, answer.date),
             404 => Err(ReadError::NotFound),
             401 | 403 => Err(ReadError::Forbidden(refusal(&answer).text)),
             429 => Err(ReadError::Wait(answer.wait.unwrap_or(Duration::from_secs(1)))),
@@ -139,7 +139,7 @@ fn outcome(answer: &Answer) -> SendOutcome {
     let status = answer.status.as_u16();
     let unclear = |text: String| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
     match status {
-        200..=202 => taken(&answer.body),
+        200..=202 => taken(answer),
         203..=299 => unclear(format!(
             "The platform answered {status}, which says nothing about the message."
         )),
@@ -162,17 +162,29 @@ fn outcome(answer: &Answer) -> SendOutcome {
     }
 }
 
-fn taken(body: &[u8]) -> SendOutcome {
+fn taken(answer: &Answer) -> SendOutcome {
     let unclear = |text: &str| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
-    let Ok(reply) = serde_json::from_slice::<MessageReply>(body) else {
+    let Ok(reply) = serde_json::from_slice::<MessageReply>(&answer.body) else {
         return unclear("The platform said yes in words that cannot be read.");
     };
     match reply.id.as_deref().map(PlatformId::parse) {
         Some(Ok(platform_id)) => {
             let receipt = receipt(&reply);
-            SendOutcome::Accepted { platform_id, receipt }
+            let was_there = was_there(&receipt, answer);
+            SendOutcome::Accepted { platform_id, receipt, was_there }
         }
         _ => unclear("The platform said yes but named no message."),
+    }
+}
+
+/// Whether the platform made the message before this request: its created time lies further before the answer's
+/// `Date` than the whole call took. Both are the platform's clock; `Date` has whole seconds only, so what is
+/// younger than that is not claimed.
+fn was_there(receipt: &Receipt, answer: &Answer) -> bool {
+    const COARSE: Duration = Duration::from_secs(1);
+    match (receipt.created_at, answer.date) {
+        (Some(created), Some(date)) => created.plus(answer.took + COARSE) < date,
+        _ => false,
     }
 }
 
@@ -200,7 +212,11 @@ fn plain(words: &str) -> String {
     words.chars().filter(|one| !one.is_control()).take(200).collect()
 }
 
-fn snapshot(id: &ConversationId, body: &[u8]) -> Result<Snapshot, ReadError> {
+fn snapshot(
+    id: &ConversationId,
+    body: &[u8],
+    platform_now: Option<Timestamp>,
+) -> Result<Snapshot, ReadError> {
     let reply: ConversationReply = serde_json::from_slice(body)
         .map_err(|_| ReadError::Unavailable("the platform's answer cannot be read".into()))?;
     let read_at = crate::clock::now();
@@ -213,10 +229,20 @@ fn snapshot(id: &ConversationId, body: &[u8]) -> Result<Snapshot, ReadError> {
             address: one.from.map(|from| from.id).unwrap_or_default(),
         })
         .collect();
-    let receipts = reply
+    let receipts: Vec<(PlatformId, Receipt)> = reply
         .messages
         .iter()
         .filter_map(|one| Some((PlatformId::parse(one.id.as_deref()?).ok()?, receipt(one))))
+        .collect();
+    // This dialect lists neither sender nor content.
+    let listed = receipts
+        .iter()
+        .filter(|(_, receipt)| receipt.word.as_deref() != Some("received"))
+        .map(|(id, receipt)| Listed {
+            platform_id: id.clone(),
+            created_at: receipt.created_at,
+            said: None,
+        })
         .collect();
     let conversation = Conversation {
         id: id.clone(),
@@ -226,7 +252,8 @@ fn snapshot(id: &ConversationId, body: &[u8]) -> Result<Snapshot, ReadError> {
         ended_at: reply.end_time.map(|text| Timestamp::parse(&text).unwrap_or(read_at)),
         read_at,
     };
-    Ok(Snapshot { conversation, receipts })
+    let receipts = receipts.into_iter().collect();
+    Ok(Snapshot { conversation, receipts, listed, platform_now })
 }
 
 /// The status mapping. A word that is not in it is history only.
@@ -265,8 +292,13 @@ fn receipt(reply: &MessageReply) -> Receipt {
         .map(|_| PlatformStatus::Read)
         .or(delivered_at.map(|_| PlatformStatus::Delivered))
         .filter(|_| !is_failure);
+    let word = reply
+        .status
+        .as_deref()
+        .map(|word| plain(word).chars().take(40).collect::<String>().to_ascii_lowercase());
     Receipt {
         status: status.max(stamped),
+        word: word.filter(|word| !word.is_empty()),
         created_at: reply.created.as_deref().and_then(|text| Timestamp::parse(text).ok()),
         delivered_at,
         read_at,

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
+use shared::time::Timestamp;
 use shared::wait;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub struct Answer {
     pub body: Bytes,
     /// What `Retry-After` asks for.
     pub wait: Option<Duration>,
+    /// The platform's own time for its answer, from `Date`.
+    pub date: Option<Timestamp>,
+    /// How long the call took, by this machine's clock.
+    pub took: Duration,
 }
 
 /// Why there is no answer.
@@ -103,6 +108,7 @@ impl Caller {
             if let Some(body) = &body {
                 request = request.header("content-type", "application/json").body(body.clone());
             }
+            let began = tokio::time::Instant::now();
             let response = request.send().await.map_err(|error| {
                 if error.is_connect() || error.is_builder() {
                     CallError::NotSent(describe(&error))
@@ -119,6 +125,9 @@ impl Caller {
                 continue;
             }
             let wait = stated_wait(response.headers());
+            let date = response.headers().get("date").and_then(|value| value.to_str().ok());
+            let date = date.and_then(wait::http_date);
+            let took = began.elapsed();
             if status == StatusCode::TOO_MANY_REQUESTS {
                 self.budget.pause(wait.unwrap_or(Duration::from_secs(1)));
             }
@@ -130,7 +139,7 @@ impl Caller {
                 Err(_) if !status.is_success() => Bytes::new(),
                 Err(error) => return Err(CallError::Ambiguous(error)),
             };
-            return Ok(Answer { status, body, wait });
+            return Ok(Answer { status, body, wait, date, took });
         }
     }
 

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use shared::conversation::Conversation;
 use shared::delivery::{Reason, Receipt};
 use shared::id::{ConversationId, Key, PlatformId};
+use shared::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,31 @@ pub struct Snapshot {
     pub conversation: Conversation,
     /// The newest receipts, by the platform's message id.
     pub receipts: HashMap<PlatformId, Receipt>,
+    /// The messages of the conversation that may be ours, in the platform's order: what an attempt of unknown
+    /// outcome is looked for among.
+    pub listed: Vec<Listed>,
+    /// Platform clock: when it answered.
+    pub platform_now: Option<Timestamp>,
+}
+
+/// A message as a conversation lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// The platform's name for it.
+    pub platform_id: PlatformId,
+    /// Platform clock: when it was created.
+    pub created_at: Option<Timestamp>,
+    /// Who sent it and what it says, where the dialect tells: without them nobody can say whose it is.
+    pub said: Option<Said>,
+}
+
+/// What tells one message from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The sender's address.
+    pub from: String,
+    /// The content as text.
+    pub text: String,
 }
 
 /// Why a conversation could not be read.
@@ -57,6 +83,8 @@ pub enum SendOutcome {
         platform_id: PlatformId,
         /// The status in the answer.
         receipt: Receipt,
+        /// True when, by the platform's own clock, it had the message before this request reached it.
+        was_there: bool,
     },
     /// Refused for good.
     Refused(Reason),

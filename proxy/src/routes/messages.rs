@@ -29,6 +29,7 @@ pub async fn list_messages(
         text: wanted.q.filter(|text| !text.trim().is_empty()).map(|text| text.trim().to_owned()),
         states: words("state", wanted.state.as_deref(), MessageState::parse)?,
         verdicts: words("verdict", wanted.verdict.as_deref(), Verdict::parse)?,
+        duplicate_prevented: wanted.duplicate_prevented == Some(true),
         cursor: wanted.cursor,
         limit: page_limit(wanted.limit)?,
     };
@@ -85,11 +86,7 @@ pub async fn decide_message(
     Path(id): Path<String>,
     Strict(request): Strict<DecideRequest>,
 ) -> Result<Response, Failure> {
-    let why = request.why.trim().to_owned();
-    if why.is_empty() || why.chars().count() > 500 {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return Err(Failure::new(status, "why", "Say why, in 1 to 500 characters"));
-    }
+    let why = super::submissions::reason(&request.why)?;
     let happening = Happening::Decided { choice: request.decision, why };
     by_person(&app, &id, happening, "decided").await
 }

@@ -27,6 +27,7 @@ use utoipa::OpenApi;
         messages::cancel_message,
         messages::retry_message,
         messages::decide_message,
+        submissions::resend_message,
         events::stream_events,
         connections::list_connections,
         connections::list_conversations,

@@ -4,15 +4,17 @@ use super::{Strict, ok};
 use crate::clock;
 use crate::error::Failure;
 use crate::router::AppState;
-use crate::store::{Accepted, NewSubmission};
+use crate::store::{Accepted, NewSubmission, Resend};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
-use shared::api::{IDEMPOTENCY_KEY, Problem, Submission, SubmissionAccepted, SubmissionRequest};
+use shared::api::{
+    IDEMPOTENCY_KEY, Problem, ResendRequest, Submission, SubmissionAccepted, SubmissionRequest,
+};
 use shared::channel::Channel;
-use shared::delivery::Delivery;
+use shared::delivery::{Delivery, NoResend};
 use shared::finding;
 use shared::id::{Key, MessageId, SubmissionId};
 use shared::validate::{Context, validate};
@@ -39,7 +41,18 @@ pub async fn create_submission(
 ) -> Result<Response, Failure> {
     let key = key_of(&headers)?;
     let fingerprint = fingerprint(&request);
-    let refusal = match accept(&app, key.clone(), fingerprint, request).await {
+    accept_once(&app, key, fingerprint, request, None).await
+}
+
+/// Accepts it, or gives the answer that was given under this key before.
+async fn accept_once(
+    app: &AppState,
+    key: Key,
+    fingerprint: [u8; 32],
+    request: SubmissionRequest,
+    resend: Option<Resend>,
+) -> Result<Response, Failure> {
+    let refusal = match accept(app, key.clone(), fingerprint, request, resend).await {
         Ok(answer) => return Ok(answer),
         Err(refusal) => refusal,
     };
@@ -51,11 +64,60 @@ pub async fn create_submission(
     }
 }
 
+/// Sends an ended message's payload once more, as a new message under the key of this call. Who, why and the
+/// two messages' names are in both histories.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/resend", tag = "messages",
+    params(("id" = String, Path),
+        ("Idempotency-Key" = String, Header, description = "the new message's key; a repeat with it sends nothing more")),
+    request_body = ResendRequest,
+    responses(
+        (status = 202, body = SubmissionAccepted),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "it has not ended, or it may have arrived and `even_if_delivered` is not set"),
+        (status = 422, body = Problem, description = "the reason is missing or too long, or the rules refuse it now")))]
+pub async fn resend_message(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Strict(wanted): Strict<ResendRequest>,
+) -> Result<Response, Failure> {
+    let key = key_of(&headers)?;
+    let id =
+        MessageId::parse(&id).map_err(|error| Failure::bad_request("id", error.to_string()))?;
+    let why = reason(&wanted.why)?;
+    let found = app.engine.store.find_message(id.clone()).await?;
+    let original = found.ok_or_else(|| Failure::not_found("message"))?;
+    let request = SubmissionRequest {
+        connection: original.message.connection,
+        conversation_id: original.message.conversation_id,
+        payload: original.payload,
+        not_before: None,
+        expires_at: None,
+    };
+    // The same wish, and nothing else, under the same key is the same request.
+    let canonical = serde_json::to_vec(&(&id, &wanted)).unwrap_or_default();
+    let fingerprint = Sha256::digest(canonical).into();
+    let even_if_delivered = wanted.even_if_delivered;
+    let resend = Resend { original: id, why, even_if_delivered };
+    accept_once(&app, key, fingerprint, request, Some(resend)).await
+}
+
+/// A person's reason, trimmed: 1 to 500 characters.
+pub fn reason(why: &str) -> Result<String, Failure> {
+    let why = why.trim().to_owned();
+    if why.is_empty() || why.chars().count() > 500 {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Failure::new(status, "why", "Say why, in 1 to 500 characters"));
+    }
+    Ok(why)
+}
+
 async fn accept(
     app: &AppState,
     key: Key,
     fingerprint: [u8; 32],
     request: SubmissionRequest,
+    resend: Option<Resend>,
 ) -> Result<Response, Failure> {
     let engine = &app.engine;
     let connection = engine.connection(&request.connection).ok_or_else(|| {
@@ -96,6 +158,7 @@ async fn accept(
             channel,
             payload: request.payload,
             delivery,
+            resend,
             audit_backlog_max: engine.audit_backlog_max(connection),
         })
         .await?;
@@ -105,6 +168,18 @@ async fn accept(
             Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
         }
         Accepted::Repeated(answer) => Ok((StatusCode::ACCEPTED, Json(answer)).into_response()),
+        Accepted::NoResend { state, why: NoResend::NotEnded } => Err(Failure::new(
+            StatusCode::CONFLICT,
+            "state",
+            format!("It cannot be sent once more now: it is {}", state.as_str()),
+        )
+        .detail("Wait until it has ended. One that needs a decision is decided, not sent again.")),
+        Accepted::NoResend { state, why: NoResend::MayHaveArrived } => Err(Failure::new(
+            StatusCode::CONFLICT,
+            "may_have_arrived",
+            format!("The recipient may have it already: it is {}", state.as_str()),
+        )
+        .detail("Nothing was sent. To send a second one all the same, set even_if_delivered.")),
         Accepted::AuditBacklog { waiting } => Err(Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "audit_backlog",

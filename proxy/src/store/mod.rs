@@ -14,11 +14,12 @@ use shared::api::{
 };
 use shared::channel::Channel;
 use shared::conversation::Conversation;
-use shared::delivery::{Delivery, Happening, Policy, State};
-use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
+use shared::delivery::{Delivery, Happening, NoResend, Policy, State};
+use shared::id::{ConnectionName, ConversationId, Key, MessageId, PlatformId, SubmissionId};
 use shared::payload::Payload;
 use shared::sla::Verdict;
 use shared::time::Timestamp;
+use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 /// Why the store could not do what it was asked.
@@ -72,8 +73,21 @@ pub struct NewSubmission {
     pub payload: Payload,
     /// The message's first state.
     pub delivery: Delivery,
+    /// The ended message whose payload this is, when a person sends it once more.
+    pub resend: Option<Resend>,
     /// Refuse it while this many audit entries of the connection, or more, wait for the sink.
     pub audit_backlog_max: Option<u64>,
+}
+
+/// A person's wish to send an ended message's payload once more.
+#[derive(Debug, Clone)]
+pub struct Resend {
+    /// The message that ended.
+    pub original: MessageId,
+    /// Why, in the person's words.
+    pub why: String,
+    /// Also when the recipient has it, or may have it.
+    pub even_if_delivered: bool,
 }
 
 /// What became of a submission.
@@ -85,6 +99,13 @@ pub enum Accepted {
     Repeated(SubmissionAccepted),
     /// The key was used before for another request.
     KeyMismatch,
+    /// Nothing was stored: the message it repeats may not be sent once more now.
+    NoResend {
+        /// The state it is in.
+        state: State,
+        /// Why not.
+        why: NoResend,
+    },
     /// Nothing was stored: too many audit entries wait for the sink.
     AuditBacklog {
         /// How many.
@@ -118,7 +139,7 @@ pub struct Claim {
     pub conversation_id: ConversationId,
     /// The submission's key.
     pub key: Key,
-    /// The exact request body; empty unless the work is [`Work::Send`].
+    /// The exact request body; empty unless the work is [`Work::Send`] or [`Work::Reconcile`].
     pub body: bytes::Bytes,
     /// Its state when it was claimed.
     pub delivery: Delivery,
@@ -170,6 +191,8 @@ pub struct MessageFilter {
     pub states: Vec<State>,
     /// Any of these verdicts; empty for all.
     pub verdicts: Vec<Verdict>,
+    /// Only those that a blind repeat would have doubled.
+    pub duplicate_prevented: bool,
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// Items on the page.
@@ -329,6 +352,12 @@ pub trait Store: Send + Sync {
         limit: u32,
         except: Vec<ConnectionName>,
     ) -> Result<Vec<Claim>, Error>;
+    /// Which of these platform ids belong to a message already.
+    async fn platform_ids_bound(
+        &self,
+        connection: ConnectionName,
+        ids: Vec<PlatformId>,
+    ) -> Result<BTreeSet<PlatformId>, Error>;
     /// Gives a claim back with nothing done.
     async fn release(&self, message_id: MessageId, epoch: u64) -> Result<(), Error>;
     /// Runs one step of the state machine and writes everything it brings about.

@@ -108,7 +108,9 @@ async fn dispatch(engine: &Engine, claim: &Claim) -> Result<(), Error> {
         .await;
     failpoint::hit(Point::AfterAnswer(Call::Send));
     let happening = match outcome {
-        SendOutcome::Accepted { platform_id, receipt } => Happening::Taken { platform_id, receipt },
+        SendOutcome::Accepted { platform_id, receipt, was_there } => {
+            Happening::Taken { platform_id, receipt, was_there }
+        }
         SendOutcome::Refused(reason) => Happening::Refused { reason },
         SendOutcome::NotSent { reason, wait } => Happening::NotSent { reason, wait },
         SendOutcome::Ambiguous(reason) => Happening::Ambiguous { reason },

@@ -118,7 +118,7 @@ pub(crate) async fn apply(
             epoch: Some(claim.epoch),
             happening: happening.clone(),
             actor,
-            policy: engine.policy.clone(),
+            policy: engine.policy(&claim.connection).clone(),
             jitter: clock::jitter(),
             keep_claim,
             channel: channel.clone(),

@@ -1,20 +1,30 @@
 //! Finds out what to do about attempts whose outcome is unknown.
 //!
-//! The guide dialect recognises a repeat by its key, so asking again with the same key and bytes is both the
-//! question and the answer: the platform either takes the message now or names the one it took before.
-//! A dialect that forgets keys has to look before it sends; that belongs here when it comes.
+//! Where the platform recognises a key (`dedup = "key"`), asking again with the same key and bytes is both the
+//! question and the answer: it either takes the message now or names the one it took before. Where it forgets
+//! keys (`dedup = "none"`), the conversation is read first: one message that is surely ours is adopted, none in
+//! three looks over a minute is absent, and whatever cannot be told apart waits for a person.
 
-use super::{LEASE, Progress, Worker, apply};
-use crate::engine::Engine;
-use crate::store::{Applied, Error, Work};
+use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
+use crate::engine::{Connection, Engine};
+use crate::failpoint::{self, Call, Point};
+use crate::platform::{Listed, Priority, Snapshot};
+use crate::store::{Applied, Claim, Error, Work};
 use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::api::Actor;
-use shared::delivery::{Happening, Reason, State};
+use shared::delivery::{Dedup, Happening, Reason, State};
+use shared::id::PlatformId;
+use shared::payload::Payload;
 use shared::time::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-const CLAIMS_MAX: u32 = 50;
+const CLAIMS_MAX: u32 = 16;
+const LOOKS_AT_ONCE: usize = 4;
+/// How far before the attempt a message may have been created and still be ours: two clocks never agree.
+const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(120);
 
 /// The worker that settles unknown outcomes.
 pub struct Reconcile;
@@ -37,18 +47,208 @@ impl Worker for Reconcile {
         let lease_until = now.plus(LEASE);
         let claims =
             engine.store.claim(Work::Reconcile, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
-        for claim in &claims {
-            if claim.delivery.state == State::Sending {
-                let reason = Reason::new("claim_ran_out", "Whoever was sending this went silent.");
-                let happening = Happening::Ambiguous { reason };
-                let done = apply(engine, claim, happening, Actor::Proxy, true, None).await?;
-                if !matches!(done, Applied::Done(_)) {
-                    continue;
+        if claims.is_empty() {
+            return Ok(Progress::Idle);
+        }
+        stream::iter(&claims)
+            .map(Ok)
+            .try_for_each_concurrent(LOOKS_AT_ONCE, |claim| settle(engine, claim))
+            .await?;
+        engine.nudges.dispatch.notify_one();
+        Ok(Progress::More)
+    }
+}
+
+async fn settle(engine: &Engine, claim: &Claim) -> Result<(), Error> {
+    let mut delivery = claim.delivery.clone();
+    if delivery.state == State::Sending {
+        let reason = Reason::new("claim_ran_out", "Whoever was sending this went silent.");
+        let happening = Happening::Ambiguous { reason };
+        let done = apply(engine, claim, happening, Actor::Proxy, true, None).await?;
+        let Applied::Done(unknown) = done else { return Ok(()) };
+        delivery = *unknown;
+    }
+    let happening = match engine.connection(&claim.connection) {
+        Some(connection) if connection.policy.dedup == Dedup::None => {
+            let Some(found) = look(engine, connection, claim, delivery.attempt_at).await? else {
+                return engine.store.release(claim.message_id.clone(), claim.epoch).await;
+            };
+            found
+        }
+        Some(_) => Happening::MayRepeat,
+        // Nobody can look, and nobody may send: it waits, and in the end a person has to decide.
+        None => Happening::LookFailed,
+    };
+    let actor = match happening {
+        Happening::Taken { .. } => Actor::Platform,
+        _ => Actor::Proxy,
+    };
+    let done = apply(engine, claim, happening, actor, false, None).await?;
+    if let Applied::Done(delivery) = done
+        && delivery.state == State::Parked
+    {
+        let reason = delivery.reason.as_ref().map(|reason| reason.code.as_str());
+        tracing::error!(message.id = %claim.message_id, reason, "a message needs a person's decision");
+    }
+    engine.nudges.track.notify_one();
+    Ok(())
+}
+
+/// Looks for the attempt on the platform; `None` when there was no permit in time.
+async fn look(
+    engine: &Engine,
+    connection: &Connection,
+    claim: &Claim,
+    attempt_at: Option<Timestamp>,
+) -> Result<Option<Happening>, Error> {
+    let Some(permit) = connection.budget.permit_within(Priority::Reconcile, PERMIT_PATIENCE).await
+    else {
+        return Ok(None);
+    };
+    failpoint::hit(Point::BeforeRequest(Call::Look));
+    let answer = connection.platform.read_conversation(permit, &claim.conversation_id).await;
+    failpoint::hit(Point::AfterAnswer(Call::Look));
+    let snapshot = match answer {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            tracing::warn!(message.id = %claim.message_id, %error, "an unknown outcome could not be looked up");
+            return Ok(Some(Happening::LookFailed));
+        }
+    };
+    let ids = snapshot.listed.iter().map(|one| one.platform_id.clone()).collect();
+    let bound = engine.store.platform_ids_bound(connection.name.clone(), ids).await?;
+    // The payload was validated when it was stored; one that cannot be read can be told apart from nothing.
+    let sent = Payload::decode(&claim.body).ok();
+    let began = attempt_at.unwrap_or(claim.delivery.accepted_at);
+    Ok(Some(match weigh(&snapshot, &bound, sent.as_ref(), began, crate::clock::now()) {
+        Weighed::Absent => Happening::Absent,
+        Weighed::Ours(platform_id) => {
+            let receipt = snapshot.receipts.get(&platform_id).cloned();
+            let receipt = receipt.unwrap_or_default();
+            Happening::Taken { platform_id, receipt, was_there: true }
+        }
+        Weighed::CannotTell(candidates) => Happening::CannotTell { candidates },
+    }))
+}
+
+/// What a conversation's messages say about an attempt.
+#[derive(Debug, PartialEq)]
+enum Weighed {
+    /// None of them can be it.
+    Absent,
+    /// This one is: same sender, same content, made since the attempt began, and nobody else's.
+    Ours(PlatformId),
+    /// Any of these may be it.
+    CannotTell(Vec<PlatformId>),
+}
+
+/// Times are compared on the platform's clock: how long ago the attempt began is the same on both.
+fn weigh(
+    snapshot: &Snapshot,
+    bound: &BTreeSet<PlatformId>,
+    sent: Option<&Payload>,
+    began: Timestamp,
+    now: Timestamp,
+) -> Weighed {
+    let ago = Duration::from_millis(u64::try_from(now.ms_since(began)).unwrap_or(0));
+    let since = snapshot.platform_now.unwrap_or(now).minus(ago + CLOCKS_DIFFER_BY);
+    let fits = |one: &&Listed| {
+        !bound.contains(&one.platform_id) && one.created_at.is_none_or(|created| created >= since)
+    };
+    let (mut ours, mut untold) = (Vec::new(), Vec::new());
+    for one in snapshot.listed.iter().filter(fits) {
+        match (&one.said, sent) {
+            (Some(said), Some(sent)) => {
+                if said.from == sent.from && same_text(&said.text, &text_of(sent)) {
+                    ours.push(one.platform_id.clone());
                 }
             }
-            apply(engine, claim, Happening::MayRepeat, Actor::Proxy, false, None).await?;
-            engine.nudges.dispatch.notify_one();
+            _ => untold.push(one.platform_id.clone()),
         }
-        Ok(if claims.is_empty() { Progress::Idle } else { Progress::More })
+    }
+    match (ours.as_slice(), untold.is_empty()) {
+        ([], true) => Weighed::Absent,
+        ([one], true) => Weighed::Ours(one.clone()),
+        _ => Weighed::CannotTell([ours, untold].concat()),
+    }
+}
+
+fn text_of(payload: &Payload) -> String {
+    payload.text().map_or_else(|| payload.content.to_string(), str::to_owned)
+}
+
+/// Platforms trim and re-wrap; a difference in white space alone is none.
+fn same_text(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Said;
+    use shared::conversation::Conversation;
+
+    const BEGAN: i64 = 1_795_341_600_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_ms(BEGAN + seconds * 1000)
+    }
+
+    fn listed(id: &str, created: i64, said: Option<(&str, &str)>) -> Listed {
+        Listed {
+            platform_id: PlatformId::parse(id).unwrap(),
+            created_at: Some(at(created)),
+            said: said.map(|(from, text)| Said { from: from.into(), text: text.into() }),
+        }
+    }
+
+    fn weighed(messages: Vec<Listed>, bound: &[&str]) -> Weighed {
+        let snapshot = Snapshot {
+            conversation: serde_json::from_value::<Conversation>(serde_json::json!({
+                "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890", "channel": "email",
+                "participants": [], "ended_at": null, "read_at": "2026-11-22T10:00:00Z"
+            }))
+            .unwrap(),
+            receipts: std::collections::HashMap::new(),
+            listed: messages,
+            // Ten minutes ahead of ours.
+            platform_now: Some(at(610)),
+        };
+        let bound = bound.iter().map(|id| PlatformId::parse(id).unwrap()).collect();
+        let sent = Payload {
+            from: "agent@genesys.cloud".into(),
+            content_type: "text/plain".into(),
+            content: "Hello  there".into(),
+            ..Payload::default()
+        };
+        weigh(&snapshot, &bound, Some(&sent), at(0), at(10))
+    }
+
+    fn id(text: &str) -> PlatformId {
+        PlatformId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn only_a_new_unbound_message_with_our_words_is_ours() {
+        let ours = Some(("agent@genesys.cloud", "Hello there\n"));
+        assert_eq!(weighed(vec![], &[]), Weighed::Absent);
+        assert_eq!(weighed(vec![listed("p1", 605, ours)], &[]), Weighed::Ours(id("p1")));
+        assert_eq!(weighed(vec![listed("p1", 605, ours)], &["p1"]), Weighed::Absent);
+        // Long before the attempt, by the platform's clock, which is ten minutes ahead.
+        assert_eq!(weighed(vec![listed("p1", 470, ours)], &[]), Weighed::Absent);
+        for other in [("other@genesys.cloud", "Hello there"), ("agent@genesys.cloud", "Bye")] {
+            assert_eq!(weighed(vec![listed("p1", 605, Some(other))], &[]), Weighed::Absent);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_for_a_person() {
+        let ours = Some(("agent@genesys.cloud", "Hello there"));
+        let two = vec![listed("p1", 603, ours), listed("p2", 605, ours)];
+        assert_eq!(weighed(two, &[]), Weighed::CannotTell(vec![id("p1"), id("p2")]));
+        let untold = vec![listed("p1", 603, None)];
+        assert_eq!(weighed(untold, &[]), Weighed::CannotTell(vec![id("p1")]));
+        let both = vec![listed("p1", 603, None), listed("p2", 605, ours)];
+        assert_eq!(weighed(both, &[]), Weighed::CannotTell(vec![id("p2"), id("p1")]));
     }
 }

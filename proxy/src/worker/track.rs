@@ -122,5 +122,6 @@ async fn fail(engine: &Engine, claims: &[Claim], now: Timestamp) -> Result<(), E
 /// Whether the time in which receipts are looked for is over.
 fn is_over(engine: &Engine, claim: &Claim, now: Timestamp) -> bool {
     let submitted_at = claim.delivery.submitted_at.unwrap_or(claim.delivery.accepted_at);
-    claim.delivery.state == State::Submitted && now >= submitted_at.plus(engine.policy.horizon)
+    claim.delivery.state == State::Submitted
+        && now >= submitted_at.plus(engine.policy(&claim.connection).horizon)
 }

@@ -56,6 +56,7 @@ fn submission(key: &str, number: u32) -> NewSubmission {
             attachments: Vec::new(),
         },
         delivery: Delivery::accepted(at(0), None, None, 10_000, true),
+        resend: None,
         audit_backlog_max: None,
     }
 }
@@ -86,7 +87,11 @@ async fn step(store: &dyn Store, claim: &Claim, happening: Happening, now: Times
 }
 
 fn taken(id: &str) -> Happening {
-    Happening::Taken { platform_id: PlatformId::parse(id).unwrap(), receipt: Receipt::default() }
+    Happening::Taken {
+        platform_id: PlatformId::parse(id).unwrap(),
+        receipt: Receipt::default(),
+        was_there: false,
+    }
 }
 
 fn delivered() -> Happening {

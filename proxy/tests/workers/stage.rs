@@ -139,6 +139,7 @@ fn engine(url: &str, store: Arc<dyn Store>) -> Engine {
         target: proxy::config::Target::Sandbox,
         region: "test".into(),
         requests_per_minute: 60_000,
+        policy: Policy::default(),
         channels_without_receipts: Vec::new(),
     };
     let secret = SecretString::from("audit-secret-0123456789abcdef-0123456789");
@@ -187,6 +188,7 @@ impl Stage {
                 attachments: Vec::new(),
             },
             delivery: Delivery::accepted(now, None, None, 10_000, true),
+            resend: None,
             audit_backlog_max: None,
         };
         let accepted = self.engine.store.accept_submission(new).await.unwrap();

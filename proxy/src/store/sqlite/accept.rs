@@ -1,13 +1,13 @@
 //! Storing a submission, or finding what its key was used for.
 
 use super::audit::entries_waiting;
-use super::rows::{all, first, insert_event, stored_message_id, to_json};
+use super::rows::{all, first, insert_event, json, stored_message_id, to_json};
 use super::steps::event;
 use super::turns;
-use crate::store::{Accepted, Error, NewSubmission};
+use crate::store::{Accepted, Error, NewSubmission, Resend};
 use rusqlite::{Connection, params};
 use shared::api::{AcceptedMessage, Actor, SubmissionAccepted};
-use shared::delivery::{EventKind, State};
+use shared::delivery::{Delivery, EventKind, Reason, State};
 use shared::id::{Key, MessageId, SubmissionId};
 use shared::time::Timestamp;
 
@@ -23,6 +23,11 @@ pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, 
         }
     }
     let now = new.delivery.accepted_at;
+    if let Some(resend) = &new.resend
+        && let Some(refused) = note_resend(connection, new, resend)?
+    {
+        return Ok(refused);
+    }
     connection
         .prepare_cached(
             "INSERT INTO submissions (id, owner, key, fingerprint, accepted_at) \
@@ -69,9 +74,41 @@ pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, 
     connection
         .prepare_cached("UPDATE conversations SET used_at = ?3 WHERE connection = ?1 AND id = ?2")?
         .execute((new.connection.as_str(), new.conversation_id.as_str(), now.unix_ms()))?;
-    let event = event(EventKind::Accepted, Actor::User, &new.delivery, now);
+    let mut event = event(EventKind::Accepted, Actor::User, &new.delivery, now);
+    event.reason = new.resend.as_ref().map(|resend| {
+        Reason::new("resend", format!("Sent once more after {}: {}", resend.original, resend.why))
+    });
     insert_event(connection, &new.message_id, &event)?;
     Ok(Accepted::New(answer(new.id.clone(), &new.key, vec![new.message_id.clone()])))
+}
+
+/// Writes into the history of the message that is sent once more that it was, and why; or says why it may not
+/// be. Its state is read in this transaction: it may have been delivered a moment ago.
+fn note_resend(
+    connection: &Connection,
+    new: &NewSubmission,
+    resend: &Resend,
+) -> Result<Option<Accepted>, Error> {
+    let original: Option<Delivery> = first(
+        connection,
+        "SELECT delivery FROM messages WHERE id = ?1",
+        [resend.original.as_str()],
+        |row| json("delivery", &row.get::<_, String>("delivery")?),
+    )?;
+    let Some(original) = original else {
+        return Err(Error::Corrupt { what: "message", detail: "it was removed just now".into() });
+    };
+    if let Err(why) = original.may_resend(resend.even_if_delivered) {
+        return Ok(Some(Accepted::NoResend { state: original.state, why }));
+    }
+    connection
+        .prepare_cached("UPDATE messages SET version = version + 1 WHERE id = ?1")?
+        .execute([resend.original.as_str()])?;
+    let mut event = event(EventKind::Resent, Actor::User, &original, new.delivery.accepted_at);
+    let text = format!("Sent once more as {}: {}", new.message_id, resend.why);
+    event.reason = Some(Reason::new("resend", text));
+    insert_event(connection, &resend.original, &event)?;
+    Ok(None)
 }
 
 /// What a key was used for, if it was.

@@ -26,6 +26,11 @@ pub fn list(connection: &Connection, filter: &MessageFilter) -> Result<Page<Mess
         let names = filter.verdicts.iter().map(|verdict| verdict.as_str()).collect();
         sql.push_str(&format!(" AND m.verdict IN {}", words(names)));
     }
+    if filter.duplicate_prevented {
+        sql.push_str(
+            " AND EXISTS (SELECT 1 FROM duplicates_prevented d WHERE d.message_id = m.id)",
+        );
+    }
     let text = filter.text.as_deref().unwrap_or_default();
     let pattern =
         format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
@@ -57,6 +62,12 @@ pub fn states(connection: &Connection) -> Result<Vec<(State, u64)>, Error> {
         let state = State::parse(&word).ok_or(Error::Corrupt { what: "state", detail: word })?;
         Ok((state, unsigned(row.get("count")?)))
     })
+}
+
+/// How many messages a blind repeat would have doubled.
+pub fn duplicates_prevented(connection: &Connection) -> Result<u64, Error> {
+    let sql = "SELECT count(*) AS count FROM duplicates_prevented";
+    Ok(first(connection, sql, [], |row| Ok(unsigned(row.get("count")?)))?.unwrap_or(0))
 }
 
 /// See [`crate::store::Store::find_message`].

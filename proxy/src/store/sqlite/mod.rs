@@ -27,8 +27,9 @@ use shared::api::{
 };
 use shared::conversation::Conversation;
 use shared::delivery::Group;
-use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
+use shared::id::{ConnectionName, ConversationId, Key, MessageId, PlatformId, SubmissionId};
 use shared::time::Timestamp;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -303,7 +304,10 @@ impl Store for Sqlite {
     async fn accept_submission(&self, new: NewSubmission) -> Result<Accepted, Error> {
         let commit = |accepted: &Accepted| match accepted {
             Accepted::New(_) => Some(Commit::T1),
-            Accepted::Repeated(_) | Accepted::KeyMismatch | Accepted::AuditBacklog { .. } => None,
+            Accepted::Repeated(_)
+            | Accepted::KeyMismatch
+            | Accepted::NoResend { .. }
+            | Accepted::AuditBacklog { .. } => None,
         };
         self.write_as(move |connection| accept::accept(connection, &new), commit).await
     }
@@ -348,7 +352,10 @@ impl Store for Sqlite {
 
     async fn count_messages(&self) -> Result<MessageCounts, Error> {
         self.read(|connection| {
-            let mut counts = MessageCounts::default();
+            let mut counts = MessageCounts {
+                duplicates_prevented: lists::duplicates_prevented(connection)?,
+                ..MessageCounts::default()
+            };
             for (state, count) in lists::states(connection)? {
                 counts.total += count;
                 match state.group() {
@@ -396,6 +403,14 @@ impl Store for Sqlite {
             move |claims| (!claims.is_empty()).then(|| Commit::of_claim(work)),
         )
         .await
+    }
+
+    async fn platform_ids_bound(
+        &self,
+        connection: ConnectionName,
+        ids: Vec<PlatformId>,
+    ) -> Result<BTreeSet<PlatformId>, Error> {
+        self.read(move |db| steps::bound(db, &connection, ids)).await
     }
 
     async fn release(&self, message_id: MessageId, epoch: u64) -> Result<(), Error> {

@@ -9,8 +9,10 @@ use crate::store::{Applied, Change, Claim, Error, Work};
 use rusqlite::{Connection, params};
 use shared::api::{Actor, Event, Message};
 use shared::audit;
-use shared::delivery::{self, Choice, Delivery, Ending, EventKind, Happening, Policy, Reason};
-use shared::id::{ConnectionName, MessageId};
+use shared::delivery::{
+    self, Choice, Delivery, Ending, EventKind, Happening, Policy, Reason, State,
+};
+use shared::id::{ConnectionName, MessageId, PlatformId};
 use shared::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -73,7 +75,8 @@ pub fn claim(
     }
     let mut claims = Vec::with_capacity(positions.len());
     for position in positions {
-        claims.extend(claimed(connection, position, "NULL", lease_until)?);
+        let body = if work == Work::Reconcile { "p.bytes" } else { "NULL" };
+        claims.extend(claimed(connection, position, body, lease_until)?);
     }
     Ok(claims)
 }
@@ -193,7 +196,12 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
         turns::let_next(connection, name.as_str(), conversation_id.as_str())?;
     }
     if let Some(kind) = step.event {
-        insert_event(connection, &change.message_id, &event(kind, change.actor, next, now))?;
+        let mut event = event(kind, change.actor, next, now);
+        event.reason = step.note.or(event.reason);
+        insert_event(connection, &change.message_id, &event)?;
+    }
+    if step.duplicate_prevented {
+        insert_prevented(connection, &message, next, now)?;
     }
     if let Some(ending) = step.ending {
         insert_entries(connection, &message, next, ending, now)?;
@@ -218,6 +226,51 @@ fn bound_elsewhere(
         (message.connection.as_str(), platform_id.as_str(), message.id.as_str()),
         |row| Ok(row.get("id")?),
     )
+}
+
+/// Writes down that a blind repeat would have doubled the message, and how that is known.
+fn insert_prevented(
+    connection: &Connection,
+    message: &Message,
+    next: &Delivery,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let before = &message.delivery;
+    let evidence = serde_json::json!({
+        "platform_id": next.platform_id,
+        "platform_created_at": next.platform_created_at,
+        "how": if before.state == State::Unknown { "a look found it" } else { "the repeat was recognised" },
+        "attempts": next.attempts,
+        "unknown_since": before.search.as_ref().map(|search| search.since),
+    });
+    connection
+        .prepare_cached(
+            "INSERT INTO duplicates_prevented (connection, message_id, at, evidence) \
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((
+            message.connection.as_str(),
+            message.id.as_str(),
+            now.unix_ms(),
+            evidence.to_string(),
+        ))?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::platform_ids_bound`].
+pub fn bound(
+    connection: &Connection,
+    name: &ConnectionName,
+    ids: Vec<PlatformId>,
+) -> Result<BTreeSet<PlatformId>, Error> {
+    let sql = "SELECT 1 FROM messages WHERE connection = ?1 AND platform_id = ?2";
+    let mut found = BTreeSet::new();
+    for id in ids {
+        if first(connection, sql, (name.as_str(), id.as_str()), |_| Ok(()))?.is_some() {
+            found.insert(id);
+        }
+    }
+    Ok(found)
 }
 
 fn insert_entries(
@@ -287,7 +340,7 @@ pub fn recover(connection: &Connection, now: Timestamp) -> Result<u64, Error> {
 /// The history line of a step.
 pub fn event(kind: EventKind, actor: Actor, delivery: &Delivery, now: Timestamp) -> Event {
     let platform_at = match kind {
-        EventKind::Submitted => delivery.platform_created_at,
+        EventKind::Submitted | EventKind::Found => delivery.platform_created_at,
         EventKind::Delivered => delivery.platform_delivered_at,
         EventKind::Read => delivery.platform_read_at,
         _ => None,

@@ -4,6 +4,8 @@
 //!
 //! Runs natively and in wasm. A failure names its seed; `run(seed)` repeats it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use shared::delivery::{

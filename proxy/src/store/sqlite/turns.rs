@@ -79,11 +79,9 @@ pub fn next(
         None => let_next(connection, name, conversation_id)?,
     };
     let Some(head) = head else { return Ok(None) };
-    let sql = format!(
-        "SELECT position FROM messages WHERE position = ?1 AND due_at <= ?2 \
-         AND (lease_until IS NULL OR lease_until <= ?2)"
-    );
-    first(connection, &sql, (head, now.unix_ms()), |row| Ok(row.get(0)?))
+    let sql = "SELECT position FROM messages WHERE position = ?1 AND due_at <= ?2 \
+         AND (lease_until IS NULL OR lease_until <= ?2)";
+    first(connection, sql, (head, now.unix_ms()), |row| Ok(row.get(0)?))
 }
 
 /// Lets the first held message of a conversation be found, unless one that has begun still goes before it.
@@ -145,6 +143,7 @@ mod tests {
                     attachments: Vec::new(),
                 },
                 delivery: Delivery::accepted(at(0), None, None, 10_000, true),
+                resend: None,
                 audit_backlog_max: None,
             };
             accept::accept(&connection, &new).unwrap();
@@ -170,6 +169,7 @@ mod tests {
             Happening::AttemptStarted,
             Happening::Taken {
                 platform_id: PlatformId::parse("p-1").unwrap(),
+                was_there: false,
                 receipt: Receipt::default(),
             },
         ] {

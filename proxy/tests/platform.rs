@@ -8,7 +8,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use axum::{Json, Router};
-use proxy::platform::{Connected, Endpoint, Priority, ReadError, SendOutcome, connect_guide};
+use proxy::platform::{
+    Connected, Endpoint, Priority, ReadError, SendOutcome, Snapshot, connect_guide,
+};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::delivery::PlatformStatus;
@@ -48,28 +50,38 @@ impl Script {
     }
 
     async fn serve(&self) -> String {
-        let router = Router::new()
-            .route("/oauth/token", post(issue))
-            .route("/{*path}", any(reply))
-            .with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        url
+        let router = Router::new().route("/oauth/token", post(issue)).route("/{*path}", any(reply));
+        serve(router.with_state(self.clone())).await
     }
 
     async fn connect(&self) -> Connected {
         let url = self.serve().await;
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        connect_guide(Endpoint {
-            api_url: url.clone(),
-            login_url: url,
-            client_id: "client".into(),
-            client_secret: SecretString::from("s&e+c%ret"),
-            requests_per_minute: 6_000,
-        })
-        .unwrap()
+        connect(&url, &url)
     }
+}
+
+async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+fn connect(api_url: &str, login_url: &str) -> Connected {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    connect_guide(Endpoint {
+        api_url: api_url.into(),
+        login_url: login_url.into(),
+        client_id: "client".into(),
+        client_secret: SecretString::from("s&e+c%ret"),
+        requests_per_minute: 6_000,
+    })
+    .unwrap()
+}
+
+async fn look(connected: &Connected) -> Result<Snapshot, ReadError> {
+    let permit = connected.budget.permit(Priority::Look).await;
+    connected.platform.read_conversation(permit, &conversation()).await
 }
 
 async fn issue(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
@@ -215,13 +227,22 @@ async fn row_59_an_answer_that_breaks_off_is_ambiguous_and_no_connection_is_not_
 }
 
 #[tokio::test]
-async fn row_60_a_redirect_is_not_followed_and_leaks_no_token() {
-    let other = Script::default();
-    let location = format!("{}/elsewhere", other.serve().await);
-    let script = Script::default()
-        .answer(|| ([("location", location)], StatusCode::TEMPORARY_REDIRECT).into_response());
-    assert_eq!(word(&send(&script.connect().await).await), "refused");
-    assert_eq!((script.requests(), other.requests()), (1, 0));
+async fn row_60_no_redirect_is_followed_and_none_leaks_the_token() {
+    for status in [301, 302, 303, 307, 308] {
+        let other = Script::default();
+        let location = format!("{}/elsewhere", other.serve().await);
+        let answer = move || {
+            let status = StatusCode::from_u16(status).unwrap();
+            ([("location", location)], status).into_response()
+        };
+        let script = Script::default().answer(answer.clone()).answer(answer.clone());
+        let connected = script.connect().await;
+        assert_eq!(word(&send(&connected).await), "refused");
+        assert!(matches!(look(&connected).await, Err(ReadError::Unavailable(_))));
+        let login = Script::default().token(answer);
+        assert_eq!(word(&send(&login.connect().await).await), "not sent");
+        assert_eq!((script.requests(), login.token_requests(), other.requests()), (2, 1, 0));
+    }
 }
 
 #[tokio::test]
@@ -267,6 +288,35 @@ async fn row_67_all_who_wait_share_one_token_request() {
 }
 
 #[tokio::test]
+async fn row_67_500_that_wait_for_a_token_that_never_comes_share_one_request_and_give_up() {
+    let script = Script::default();
+    let url = {
+        let login = Router::new().route(
+            "/oauth/token",
+            post(|State(script): State<Script>| async move {
+                script.token_requests.lock().unwrap().push((HeaderMap::new(), Bytes::new()));
+                std::future::pending::<()>().await;
+            }),
+        );
+        serve(login.with_state(script.clone())).await
+    };
+    let connected = Arc::new(connect(&script.serve().await, &url));
+    let begin = tokio::time::Instant::now();
+    let tasks: Vec<_> = (0..500)
+        .map(|_| {
+            let connected = Arc::clone(&connected);
+            tokio::spawn(async move { word(&send(&connected).await) })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "not sent");
+    }
+    let took = begin.elapsed().as_secs_f64();
+    assert!((9.0..15.0).contains(&took), "{took}");
+    assert_eq!((script.token_requests(), script.requests()), (1, 0));
+}
+
+#[tokio::test]
 async fn row_64_refused_credentials_are_not_tried_again_at_once() {
     let refusal =
         || (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_client"}))).into_response();
@@ -277,6 +327,31 @@ async fn row_64_refused_credentials_are_not_tried_again_at_once() {
     }
     assert_eq!((script.token_requests(), script.requests()), (1, 0));
     assert!(connected.token.problem().unwrap().contains("invalid_client"));
+}
+
+#[tokio::test]
+async fn row_65_a_login_host_that_is_busy_broken_or_odd_is_asked_again_after_a_while() {
+    let answers: [fn() -> Response; 5] = [
+        || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "9")]).into_response(),
+        || status(503, ""),
+        || status(200, "<html>Sign in</html>"),
+        || status(200, ""),
+        || status(400, r#"{"error":"invalid_request"}"#),
+    ];
+    for answer in answers {
+        let script = Script::default().token(answer).answer(|| status(202, r#"{"id":"m-1"}"#));
+        let connected = script.connect().await;
+        for _ in 0..5 {
+            assert_eq!(word(&send(&connected).await), "not sent");
+        }
+        assert_eq!((script.token_requests(), script.requests()), (1, 0), "no retry storm");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while word(&send(&connected).await) != "accepted" {
+            assert!(tokio::time::Instant::now() < deadline, "it is never asked again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(script.token_requests(), 2);
+    }
 }
 
 #[tokio::test]
@@ -305,30 +380,185 @@ async fn row_65_odd_token_answers_are_a_failure_or_a_bounded_lifetime() {
 }
 
 #[tokio::test]
-async fn row_56_a_429_pauses_every_call_and_tells_the_wait() {
-    let script = Script::default().answer(|| {
-        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "2"), ("retry-after", "3")])
-            .into_response()
-    });
-    let connected = script.connect().await;
-    assert!(matches!(send(&connected).await, SendOutcome::NotSent { wait: Some(_), .. }));
-    assert!(connected.budget.usage().paused_for.is_some());
+async fn row_56_every_form_of_retry_after_is_read_or_left_out() {
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let after = |value: &'static str| ("retry-after", value);
+    let hour = Some(3600);
+    type Header = (&'static str, &'static str);
+    let cases: Vec<(Vec<Header>, Option<u64>)> = vec![
+        (vec![], None),
+        (vec![after("0")], Some(0)),
+        (vec![after("7")], Some(7)),
+        (vec![after("-1")], None),
+        (vec![after("1.5")], None),
+        (vec![after("soon")], None),
+        (vec![after("")], None),
+        (vec![after("3601")], hour),
+        (vec![after("100000000000000000000")], hour),
+        // Dates count from the answer's own: the standard's form, RFC 850's and asctime's.
+        (vec![date, after("Sun, 06 Nov 1994 08:50:07 GMT")], Some(30)),
+        (vec![date, after("Sunday, 06-Nov-94 08:50:07 GMT")], Some(30)),
+        (vec![date, after("Sun Nov  6 08:50:07 1994")], Some(30)),
+        (vec![date, after("Sun, 06 Nov 1994 08:49:30 GMT")], Some(0)),
+        (vec![date, after("Sat, 06 Nov 2094 08:49:30 GMT")], hour),
+        (vec![after("2"), after("3")], Some(3)),
+        (vec![after("soon"), after("3")], Some(3)),
+    ];
+    for (headers, expected) in cases {
+        let shown = format!("{headers:?}");
+        let script = Script::default().answer(move || {
+            let mut response = StatusCode::TOO_MANY_REQUESTS.into_response();
+            for (name, value) in headers {
+                response.headers_mut().append(name, value.parse().unwrap());
+            }
+            response
+        });
+        let connected = script.connect().await;
+        let outcome = send(&connected).await;
+        let SendOutcome::NotSent { wait, .. } = outcome else { panic!("{shown}: {outcome:?}") };
+        assert_eq!(wait, expected.map(Duration::from_secs), "{shown}");
+        // A wait that is not nothing holds everybody else back too.
+        let paused = connected.budget.usage().paused_for;
+        assert_eq!(paused.is_some(), expected != Some(0), "{shown}: {paused:?}");
+        assert!(paused.is_none_or(|left| left <= Duration::from_secs(3600)), "{shown}: {paused:?}");
+    }
 }
 
 #[tokio::test]
-async fn row_57_limits_are_learned_and_nonsense_is_ignored() {
-    let read = |headers: [(&'static str, &'static str); 3]| async move {
-        let body = r#"{"channelType":"sms","participants":[]}"#;
-        let script = Script::default().answer(move || (headers, status(200, body)).into_response());
-        let connected = script.connect().await;
-        let permit = connected.budget.permit(Priority::Look).await;
-        connected.platform.read_conversation(permit, &conversation()).await.unwrap();
-        connected.budget.usage().allowed_per_minute
-    };
+async fn row_57_limits_are_learned_and_nonsense_is_ignored_or_held_in_bounds() {
     let names = ["inin-ratelimit-allowed", "inin-ratelimit-count", "inin-ratelimit-reset"];
-    assert_eq!(read([(names[0], "180"), (names[1], "1"), (names[2], "61")]).await, 171);
-    assert_eq!(read([(names[0], "many"), (names[1], "1"), (names[2], "x")]).await, 5_700);
-    assert_eq!(read([(names[0], "0"), (names[1], "1"), (names[2], "86400")]).await, 5_700);
+    let read = |values: [Option<&'static str>; 3]| async move {
+        let body = r#"{"channelType":"sms","participants":[]}"#;
+        let script = Script::default().answer(move || {
+            let mut response = status(200, body);
+            for (name, value) in names.into_iter().zip(values) {
+                if let Some(value) = value {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+            }
+            response
+        });
+        let connected = script.connect().await;
+        look(&connected).await.unwrap();
+        let usage = connected.budget.usage();
+        (usage.allowed_per_minute, usage.paused_for)
+    };
+    assert_eq!(read([Some("180"), Some("1"), Some("61")]).await, (171, None));
+    for nonsense in [
+        [None, None, None],
+        [Some("many"), Some("1"), Some("x")],
+        [Some("0"), Some("1"), Some("86400")],
+        [Some("-5"), Some("1"), Some("1")],
+        [Some("99999999999999999999"), Some("1"), Some("1")],
+        [None, Some("300"), Some("60")],
+    ] {
+        assert_eq!(read(nonsense).await, (5_700, None), "{nonsense:?}");
+    }
+    // Used up: everything waits for the window's end, which is never more than an hour away.
+    let (_, paused) = read([Some("300"), Some("295"), Some("86400")]).await;
+    let paused = paused.unwrap();
+    assert!(paused <= Duration::from_secs(3601) && paused > Duration::from_secs(60), "{paused:?}");
+}
+
+#[tokio::test]
+async fn row_62_a_look_shows_less_more_or_something_else_and_is_read_for_what_it_says() {
+    let with =
+        |messages: Value| json!({"channelType": "sms", "participants": [], "messages": messages});
+    let script = Script::default()
+        .answer(|| Json(json!({"channelType": "sms", "participants": []})).into_response())
+        .answer(move || {
+            Json(with(json!([
+                {"id": "m-1", "status": "teleported"},
+                {"id": "m-2", "status": "received"},
+                {"id": "m-3"},
+                {"id": "m-4", "status": "sent", "statusTimestamps": {"delivered": "2026-11-22T10:00:02Z"}},
+                {"id": "m-5", "status": "failed", "statusTimestamps": {"delivered": "2026-11-22T10:00:02Z"}},
+            ])))
+            .into_response()
+        });
+    let connected = script.connect().await;
+    assert_eq!(look(&connected).await.unwrap().receipts.len(), 0, "missing is not failed");
+    let receipts = look(&connected).await.unwrap().receipts;
+    let of = |id: &str| &receipts[&shared::id::PlatformId::parse(id).unwrap()];
+    for id in ["m-1", "m-2", "m-3"] {
+        assert_eq!((of(id).status, &of(id).failure), (None, &None), "{id}");
+    }
+    assert_eq!(of("m-4").status, Some(PlatformStatus::Delivered), "a stamp is a claim of its own");
+    assert!(of("m-5").failure.is_some());
+}
+
+#[tokio::test]
+async fn row_63_stamps_are_read_exactly_or_not_at_all() {
+    let stamps = [
+        ("2026-11-22T10:00:00.123456789Z", Some("2026-11-22T10:00:00.123Z")),
+        ("2026-11-22T12:00:00+02:00", Some("2026-11-22T10:00:00.000Z")),
+        ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59.999Z")),
+        ("1970-01-01T00:00:00Z", Some("1970-01-01T00:00:00.000Z")),
+        ("1969-12-31T23:59:59Z", None),
+        ("2026-11-22T10:00:00", None),
+        ("2026-11-22", None),
+        ("yesterday", None),
+        ("", None),
+    ];
+    let messages: Vec<Value> = stamps
+        .iter()
+        .enumerate()
+        .map(|(number, (said, _))| {
+            json!({"id": format!("m-{number}"), "status": "delivered",
+                   "createdTimestamp": said, "statusTimestamps": {"delivered": said}})
+        })
+        .collect();
+    let body = json!({"channelType": "sms", "participants": [], "messages": messages});
+    let script = Script::default().answer(move || Json(body).into_response());
+    let receipts = look(&script.connect().await).await.unwrap().receipts;
+    for (number, (said, read)) in stamps.into_iter().enumerate() {
+        let receipt = &receipts[&shared::id::PlatformId::parse(&format!("m-{number}")).unwrap()];
+        let written = |at: Option<shared::time::Timestamp>| at.map(|at| at.to_string());
+        assert_eq!(written(receipt.created_at).as_deref(), read, "{said:?}");
+        assert_eq!(written(receipt.delivered_at).as_deref(), read, "{said:?}");
+        assert_eq!(receipt.status, Some(PlatformStatus::Delivered), "{said:?}");
+    }
+}
+
+/// Created after delivered, or in 1970: the interval says nothing, and the verdict says so.
+#[test]
+fn row_63_stamps_that_contradict_each_other_make_no_verdict() {
+    use shared::delivery::{Delivery, Happening, Policy, Receipt, State, step};
+    use shared::sla::{Cause, Verdict};
+    let at = |text: &str| shared::time::Timestamp::parse(text).unwrap();
+    let now = at("2026-11-22T10:00:05Z");
+    let delivered = |created: &str, delivered: &str| {
+        let receipt = Receipt {
+            status: Some(PlatformStatus::Delivered),
+            created_at: Some(at(created)),
+            delivered_at: Some(at(delivered)),
+            ..Receipt::default()
+        };
+        let platform_id = shared::id::PlatformId::parse("m-1").unwrap();
+        let mut delivery = Delivery::accepted(now, None, None, 10_000, true);
+        for happening in [Happening::AttemptStarted, Happening::Taken { platform_id, receipt }] {
+            delivery = step(&delivery, &happening, &Policy::default(), now, 0.5).unwrap().delivery;
+        }
+        assert_eq!(delivery.state, State::Delivered);
+        let judged = delivery.judgement();
+        (judged.verdict, judged.cause)
+    };
+    assert_eq!(
+        delivered("2026-11-22T10:00:00Z", "2026-11-22T10:00:04Z"),
+        (Verdict::Met, Cause::InTime)
+    );
+    for (created, arrived) in [
+        ("2026-11-22T10:00:04Z", "2026-11-22T10:00:03.999Z"),
+        ("2026-11-22T10:00:00Z", "1970-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(
+            delivered(created, arrived),
+            (Verdict::Unknown, Cause::ClockAnomaly),
+            "{created}"
+        );
+    }
+    let (verdict, _) = delivered("1970-01-01T00:00:00Z", "2026-11-22T10:00:04Z");
+    assert_eq!(verdict, Verdict::Breached, "an interval of decades is never met");
 }
 
 #[tokio::test]

@@ -763,7 +763,7 @@ mod tests {
         assert!(codes(&with_file(|_| ())).is_empty());
     }
 
-    /// Bad inputs, rows 25 to 35: each payload and the one code it must get.
+    /// Bad inputs, rows 25 to 27 and 29 to 33: each payload and the one code it must get.
     #[test]
     fn bad_senders_recipients_and_content_are_found() {
         type Change = fn(&mut Payload);
@@ -798,7 +798,7 @@ mod tests {
         }
     }
 
-    /// Bad inputs, rows 35 to 41 and 43.
+    /// Bad inputs, rows 35, 36, 38, 39, 41 and 43.
     #[test]
     fn bad_attachments_are_found() {
         type Change = fn(&mut Attachment);

@@ -141,6 +141,12 @@ impl SandboxProcess {
         self.put("faults", rules).await;
     }
 
+    /// The faults in force, with what is left of their counts.
+    pub async fn faults(&self) -> Value {
+        let url = format!("{}/sandbox/v1/faults", self.base_url);
+        Answer::of(self.client.get(url)).await.expect(200).json()
+    }
+
     /// Sets the speed of its time.
     pub async fn put_speed(&self, speed: f64) {
         self.put("clock", &json!({ "speed": speed })).await;

@@ -16,6 +16,7 @@ mod packages;
 mod place;
 mod probe;
 mod progress;
+mod rows;
 mod stamp;
 mod tally;
 mod test;
@@ -61,6 +62,8 @@ enum Task {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Write into docs/bad-inputs.md which test shows which row.
+    Rows,
     /// Kill it at random moments under load, and see that nothing is lost or doubled.
     Crash {
         /// How often.
@@ -79,6 +82,9 @@ fn main() -> ExitCode {
         Task::Test { full } => test::run(full),
         Task::Build { release } => build_waybill::run(release),
         Task::Bench { what } => bench::run(&what),
+        Task::Rows => {
+            place::Place::find().and_then(|place| rows::write(&place)).map(|()| ExitCode::SUCCESS)
+        }
         Task::Crash { kills, seed } => crash::run(kills, seed),
     };
     result.unwrap_or_else(|error| {

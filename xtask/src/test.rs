@@ -17,7 +17,7 @@ use crate::{
     packages,
     place::{self, Place},
     progress::Progress,
-    stamp,
+    rows, stamp,
     tally::Tally,
     tidy,
     tools::{self, WASM_TARGET},
@@ -37,7 +37,8 @@ pub fn run(full: bool) -> Result<ExitCode> {
         command::run(&mut cargo(&place, &["fmt", "--all", "--check"]))
     });
     report.step("Conventions", |_| {
-        let found = tidy::check(&place)?;
+        let mut found = tidy::check(&place)?;
+        found.extend(rows::check(&place)?);
         ensure!(found.is_empty(), "{}", found.join("\n"));
         Ok(())
     });

@@ -12,12 +12,16 @@ use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use shared::time::Timestamp;
 use shared::wait;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Most bytes read of an answer that should say something.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes read of an error.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// Less than this between two clocks may be the network's doing.
+const CLOCK_OFF_MIN: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An answer, whatever its status.
@@ -71,6 +75,8 @@ pub struct Caller {
     api_url: String,
     token: TokenSource,
     budget: Budget,
+    /// True while the platform's clock and this machine's are known to disagree.
+    clock_is_off: Arc<AtomicBool>,
 }
 
 impl Caller {
@@ -81,7 +87,7 @@ impl Caller {
         token: TokenSource,
         budget: Budget,
     ) -> Self {
-        Self { client, api_url, token, budget }
+        Self { client, api_url, token, budget, clock_is_off: Arc::default() }
     }
 
     /// Makes one call. `path` starts with a slash and is built from checked identifiers.
@@ -144,6 +150,13 @@ impl Caller {
     }
 
     fn learn(&self, headers: &HeaderMap) {
+        let off = clock_off(headers);
+        // Said once when it begins, not with every answer.
+        if !self.clock_is_off.swap(off.is_some(), Ordering::Relaxed)
+            && let Some(off) = off
+        {
+            tracing::warn!("{off} the platform's; correct one of them");
+        }
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let small = |name: &str| number(name).and_then(|value| u32::try_from(value).ok());
         let allowed = small("inin-ratelimit-allowed");
@@ -155,6 +168,20 @@ impl Caller {
             );
         }
     }
+}
+
+/// How this machine's clock differs from the one an answer is dated by, if it differs by more than
+/// [`CLOCK_OFF_MIN`]: `this machine's clock is 600 s behind`. No interval is taken across the two, but stated
+/// dates and signed times are read by both.
+pub fn clock_off(headers: &HeaderMap) -> Option<String> {
+    let date = headers.get("date")?.to_str().ok()?;
+    let theirs = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let ours = Duration::from_millis(u64::try_from(crate::clock::now().unix_ms()).ok()?);
+    let (off, word) = match theirs.checked_sub(ours) {
+        Some(off) => (off, "behind"),
+        None => (ours.saturating_sub(theirs), "ahead of"),
+    };
+    (off >= CLOCK_OFF_MIN).then(|| format!("this machine's clock is {} s {word}", off.as_secs()))
 }
 
 /// The wait that an answer's `Retry-After` asks for.

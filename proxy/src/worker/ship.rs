@@ -159,6 +159,8 @@ pub struct Answer {
     pub wait: Option<Duration>,
     /// `X-Audit-Last-Sequence`, where the answer has one.
     pub last_sequence: Option<u64>,
+    /// How this machine's clock differs from the sink's, if it does; see [`http::clock_off`].
+    pub clock_off: Option<String>,
     /// The body as far as anybody needs it, or why it could not be read to its end.
     pub body: Result<Vec<u8>, String>,
 }
@@ -190,6 +192,7 @@ impl Post for Sink {
         let response = request.send().await.map_err(|error| http::describe(&error))?;
         let status = response.status().as_u16();
         let wait = http::stated_wait(response.headers());
+        let clock_off = http::clock_off(response.headers());
         let last_sequence = response
             .headers()
             .get("x-audit-last-sequence")
@@ -199,7 +202,7 @@ impl Post for Sink {
             200..=299 | 409 => read(response).await,
             _ => Ok(Vec::new()),
         };
-        Ok(Answer { status, wait, last_sequence, body })
+        Ok(Answer { status, wait, last_sequence, clock_off, body })
     }
 }
 
@@ -243,7 +246,11 @@ async fn post(
             conflict(next, held, clock::now().plus(own_wait), stalled_until())
         }
         410 => Shipped::Gone { problem: "the sink is gone: it answered 410".into() },
-        status => refused(format!("the sink refuses it with {status}")),
+        status => {
+            // A signed time that looks too old or too new is a usual reason, and easily mended.
+            let off = answer.clock_off.map_or(String::new(), |off| format!("; {off} the sink's"));
+            refused(format!("the sink refuses it with {status}{off}"))
+        }
     }
 }
 

@@ -311,8 +311,9 @@ fn bad_inputs() -> Vec<Case> {
     ]
 }
 
+/// Bad inputs, rows 15 to 17, 19, 25 to 27, 29 to 33, 35, 36, 38, 39, 41 and 43.
 #[tokio::test]
-async fn rows_15_to_43_bad_inputs_get_what_the_table_says() {
+async fn bad_inputs_get_what_the_table_says() {
     let place = Place::new();
     let waybill = place.serve().await;
     let mut wrong = Vec::new();

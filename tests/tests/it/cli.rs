@@ -55,8 +55,9 @@ async fn all_problems_of_the_settings_are_reported_at_once_and_no_secret_is_show
     }
 }
 
+/// Bad inputs, rows 1 to 7, 9 and 11.
 #[tokio::test]
-async fn rows_1_to_11_settings_that_cannot_be_used_are_refused() {
+async fn settings_that_cannot_be_used_are_refused() {
     let fine = "[connections.main]\ndialect = \"guide\"\nregion = \"eu-central-1\"\n\
                 client_id = \"id\"\nclient_secret = \"a-secret\"\n";
     let cases: Vec<(&str, String, &str)> = vec![

@@ -209,7 +209,7 @@ async fn a_message_to_a_number_out_of_service_ends_failed_with_its_reason() {
 }
 
 #[tokio::test]
-async fn reload_back_and_a_second_tab_keep_everything() {
+async fn row_80_reload_back_and_a_second_tab_keep_everything() {
     let console = Console::open().await;
     let browser = &console.browser;
     let id = console.waybill.api.send(&key("keep", 1), &sms("Sent before")).await;

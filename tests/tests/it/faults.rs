@@ -8,25 +8,26 @@ use tests::submission::{key, text};
 use tests::wait::found;
 use tests::{Place, SandboxProcess, Waybill, eventually, eventually_within};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Stage {
-    waybill: Waybill,
-    sandbox: SandboxProcess,
-    _place: Place,
+/// A proxy whose connection `main` is a sandbox of its own process, which runs ten times as fast.
+pub struct Stage {
+    pub waybill: Waybill,
+    pub sandbox: SandboxProcess,
+    pub place: Place,
 }
 
-async fn stage() -> Stage {
+pub async fn stage() -> Stage {
     let mut place = Place::new();
     let sandbox = SandboxProcess::start(&place).await;
     sandbox.put_speed(10.0).await;
     place.configure(&sandbox.settings(&place));
-    Stage { waybill: place.serve().await, sandbox, _place: place }
+    Stage { waybill: place.serve().await, sandbox, place }
 }
 
 impl Stage {
     /// Sends one message into each of the first `count` conversations.
-    async fn send(&self, count: usize) -> Vec<String> {
+    pub async fn send(&self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         for (number, to) in self.sandbox.conversations().iter().take(count).enumerate() {
             let body = text("main", &to.id, &to.from, &to.to, &format!("Message {number}"));
@@ -36,7 +37,7 @@ impl Stage {
     }
 
     /// Waits until all are delivered; each must then be bound to the one id the platform has for its key.
-    async fn all_arrive_once(&self, ids: &[String]) -> Vec<Value> {
+    pub async fn all_arrive_once(&self, ids: &[String]) -> Vec<Value> {
         let mut messages = Vec::new();
         for id in ids {
             let message = self.waybill.api.message_in(id, &["delivered", "read"], PATIENCE).await;
@@ -63,13 +64,14 @@ impl Stage {
     }
 }
 
-fn kinds(message: &Value) -> Vec<String> {
+/// What happened to a message, in order.
+pub fn kinds(message: &Value) -> Vec<String> {
     let events = message["events"].as_array().expect("a message has events");
     events.iter().filter_map(|event| event["kind"].as_str().map(str::to_owned)).collect()
 }
 
 #[tokio::test]
-async fn too_many_requests_with_retry_after() {
+async fn row_56_too_many_requests_with_retry_after() {
     let stage = stage().await;
     let faults = json!({"rate_429": {"next": 3, "only": "send", "retry_after": "2"}});
     let messages = stage.survive(faults, 3).await;
@@ -80,14 +82,14 @@ async fn too_many_requests_with_retry_after() {
 }
 
 #[tokio::test]
-async fn too_many_requests_with_garbage_in_retry_after() {
+async fn row_56_too_many_requests_with_garbage_in_retry_after() {
     let stage = stage().await;
     let faults = json!({"rate_429": {"next": 2, "retry_after": "soon"}});
     stage.survive(faults, 2).await;
 }
 
 #[tokio::test]
-async fn server_errors_processed_and_not() {
+async fn row_58_server_errors_processed_and_not() {
     let stage = stage().await;
     stage
         .sandbox
@@ -109,14 +111,14 @@ async fn server_errors_processed_and_not() {
 }
 
 #[tokio::test]
-async fn unavailable_with_retry_after_and_reads_that_fail() {
+async fn row_58_unavailable_with_retry_after_and_reads_that_fail() {
     let stage = stage().await;
     let faults = json!({"rate_5xx": {"next": 4, "status": 503, "retry_after": "1"}});
     stage.survive(faults, 2).await;
 }
 
 #[tokio::test]
-async fn a_reset_connection() {
+async fn row_59_a_reset_connection() {
     let stage = stage().await;
     let messages = stage.survive(json!({"reset": {"next": 2, "only": "send"}}), 2).await;
     assert!(messages.iter().any(|message| kinds(message).len() > 3));
@@ -124,7 +126,7 @@ async fn a_reset_connection() {
 }
 
 #[tokio::test]
-async fn a_lost_answer() {
+async fn row_59_a_lost_answer() {
     let stage = stage().await;
     stage.survive(json!({"lost_reply": {"next": 3, "only": "send"}}), 3).await;
     let sends = stage.sandbox.sends().await;
@@ -133,7 +135,7 @@ async fn a_lost_answer() {
 }
 
 #[tokio::test]
-async fn a_call_that_hangs_is_given_up_in_ten_seconds_and_does_not_hold_others() {
+async fn row_59_a_call_that_hangs_is_given_up_in_ten_seconds_and_does_not_hold_others() {
     let stage = stage().await;
     stage.sandbox.put_faults(&json!({"hang": {"next": 1, "only": "send"}})).await;
     let ids = stage.send(4).await;
@@ -153,7 +155,7 @@ async fn a_call_that_hangs_is_given_up_in_ten_seconds_and_does_not_hold_others()
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_renewed_once_and_the_call_replayed() {
+async fn row_66_a_revoked_token_is_renewed_once_and_the_call_replayed() {
     let stage = stage().await;
     let ids = stage.send(1).await;
     stage.all_arrive_once(&ids).await;
@@ -206,7 +208,7 @@ async fn everything_at_once() {
 }
 
 #[tokio::test]
-async fn a_platform_that_is_down_delays_messages_and_refuses_nothing() {
+async fn row_58_a_platform_that_is_down_delays_messages_and_refuses_nothing() {
     let mut place = Place::new();
     let sandbox = SandboxProcess::start(&place).await;
     let address = sandbox.address();
@@ -226,6 +228,6 @@ async fn a_platform_that_is_down_delays_messages_and_refuses_nothing() {
     .await;
     let sandbox = SandboxProcess::start_at(&place, &address).await;
     sandbox.put_speed(10.0).await;
-    let stage = Stage { waybill, sandbox, _place: place };
+    let stage = Stage { waybill, sandbox, place };
     stage.all_arrive_once(&ids).await;
 }

@@ -19,3 +19,5 @@ mod secrets;
 mod security;
 mod sinks;
 mod stream;
+mod tls;
+mod upstream;

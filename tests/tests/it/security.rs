@@ -483,7 +483,7 @@ async fn row_52_a_client_that_drips_its_headers_is_cut_off_and_others_are_not_he
 }
 
 #[tokio::test]
-async fn a_body_that_never_comes_is_given_up() {
+async fn rows_18_and_52_a_body_that_never_comes_is_given_up() {
     let place = Place::new();
     let waybill = place.serve().await;
     let [host, bearer] = authorised(&waybill);

@@ -536,7 +536,9 @@ fn row_63_stamps_that_contradict_each_other_make_no_verdict() {
         };
         let platform_id = shared::id::PlatformId::parse("m-1").unwrap();
         let mut delivery = Delivery::accepted(now, None, None, 10_000, true);
-        for happening in [Happening::AttemptStarted, Happening::Taken { platform_id, receipt }] {
+        for happening in
+            [Happening::AttemptStarted, Happening::Taken { platform_id, receipt, was_there: false }]
+        {
             delivery = step(&delivery, &happening, &Policy::default(), now, 0.5).unwrap().delivery;
         }
         assert_eq!(delivery.state, State::Delivered);

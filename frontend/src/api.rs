@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::{
     Budget, DecideRequest, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail, MessageQuery,
-    Options, Page, Problem, SlaReport, SubmissionAccepted, SubmissionRequest, path,
+    Options, Page, Problem, ResendRequest, SlaReport, SubmissionAccepted, SubmissionRequest, path,
 };
 use shared::conversation::Conversation;
 use shared::id::{ConnectionName, Key, MessageId};
@@ -82,6 +82,7 @@ impl Client {
             ("q", query.q),
             ("state", query.state),
             ("verdict", query.verdict),
+            ("duplicate_prevented", query.duplicate_prevented.map(|only| only.to_string())),
             ("cursor", query.cursor),
             ("limit", limit),
         ];
@@ -108,6 +109,18 @@ impl Client {
     pub async fn retry(self, id: MessageId) -> Result<MessageDetail, Problem> {
         let builder = Request::post(&path::fill(path::MESSAGE_RETRY, "id", id.as_str()));
         self.post(builder, &serde_json::json!({})).await
+    }
+
+    /// Sends an ended message's payload once more, as a new message under `key`.
+    pub async fn resend(
+        self,
+        id: MessageId,
+        key: Key,
+        request: ResendRequest,
+    ) -> Result<SubmissionAccepted, Problem> {
+        let builder = Request::post(&path::fill(path::MESSAGE_RESEND, "id", id.as_str()))
+            .header(IDEMPOTENCY_KEY, key.as_str());
+        self.post(builder, &request).await
     }
 
     /// Decides about a parked message.

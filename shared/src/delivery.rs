@@ -205,6 +205,9 @@ pub struct Delivery {
     /// have it, so nothing that claims it was not sent can become of it.
     #[serde(default)]
     pub maybe_taken: bool,
+    /// True once the platform showed that it had the message before the last attempt began.
+    #[serde(default)]
+    pub recognised: bool,
     /// What looking for an attempt of unknown outcome has shown so far; kept when it is parked, as evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
@@ -266,6 +269,7 @@ impl Delivery {
             first_attempt_at: None,
             attempt_at: None,
             maybe_taken: false,
+            recognised: false,
             search: None,
             submitted_at: None,
             looked_at: None,
@@ -324,6 +328,8 @@ pub struct Receipt {
     pub word: Option<String>,
     /// Platform clock: created.
     pub created_at: Option<Timestamp>,
+    /// How long before this report it was created, both by the platform's clock.
+    pub age: Option<Duration>,
     /// Platform clock: delivered.
     pub delivered_at: Option<Timestamp>,
     /// Platform clock: read.
@@ -640,6 +646,7 @@ pub fn step(
         (Sending | Unknown, Happening::Taken { platform_id, receipt, was_there }) => {
             // An attempt before this one had got through although its outcome was not known.
             duplicate_prevented = *was_there && (delivery.state == Unknown || next.attempts > 1);
+            next.recognised = duplicate_prevented;
             next.state = Submitted;
             next.maybe_taken = false;
             next.search = None;
@@ -730,7 +737,15 @@ pub fn step(
             }
         }
         (Submitted | Undelivered | Delivered, Happening::Observed(receipt)) => {
-            let seen = observe(&mut next, receipt, policy, now, jitter);
+            let mut seen = observe(&mut next, receipt, policy, now, jitter);
+            if !next.recognised && is_older_than_attempt(&next, receipt, now) {
+                next.recognised = true;
+                duplicate_prevented = true;
+                let text =
+                    "The platform had it before the last attempt, and recognised the repeat.";
+                seen.event = seen.event.or(Some(EventKind::Found));
+                seen.note = Some(Reason::new("recognised", text));
+            }
             note = seen.note;
             (seen.event, seen.ending)
         }
@@ -945,6 +960,16 @@ fn plan_look_at(next: &mut Delivery, usual: Timestamp, policy: &Policy, now: Tim
 /// When receipts are no longer looked for, while that is still to come.
 fn horizon_of(delivery: &Delivery, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     delivery.submitted_at.map(|at| at.plus(policy.horizon)).filter(|end| *end > now)
+}
+
+/// Whether a report shows that the message was made before its last attempt began: it is older, by the
+/// platform's clock, than that attempt is by ours. Stamps may be of whole seconds, so less than that is not
+/// claimed.
+fn is_older_than_attempt(delivery: &Delivery, receipt: &Receipt, now: Timestamp) -> bool {
+    const COARSE: Duration = Duration::from_secs(2);
+    let (Some(age), Some(began)) = (receipt.age, delivery.attempt_at) else { return false };
+    let since = Duration::from_millis(u64::try_from(now.ms_since(began)).unwrap_or(0));
+    delivery.attempts > 1 && age > since + COARSE
 }
 
 /// What a receipt brought about.
@@ -1354,6 +1379,30 @@ mod tests {
             apply(&unknown(), &Happening::CannotTell { candidates: candidates.clone() }, at(3));
         assert_eq!(step.delivery.state, State::Parked);
         assert_eq!(step.delivery.search.unwrap().candidates, candidates);
+    }
+
+    #[test]
+    fn a_message_older_than_its_last_attempt_is_a_duplicate_prevented_once() {
+        let again = after(
+            &unknown(),
+            &[(Happening::MayRepeat, 12), (Happening::AttemptStarted, 12), (taken(), 13)],
+        );
+        let seen = |age| {
+            Happening::Observed(Receipt {
+                status: Some(PlatformStatus::Queued),
+                age: Some(Duration::from_secs(age)),
+                ..Receipt::default()
+            })
+        };
+        // The last attempt began at 12: three seconds ago.
+        assert!(!apply(&again, &seen(5), at(15)).duplicate_prevented);
+        let step = apply(&again, &seen(14), at(15));
+        assert_eq!(
+            (step.event, step.note.unwrap().code.as_str()),
+            (Some(EventKind::Found), "recognised")
+        );
+        assert!(step.duplicate_prevented);
+        assert!(!apply(&step.delivery, &seen(15), at(16)).duplicate_prevented);
     }
 
     #[test]

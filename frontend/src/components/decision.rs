@@ -14,6 +14,8 @@ const WHY_CHARS_MAX: usize = 500;
 pub fn Decision(
     /// How often it was tried.
     attempts: u32,
+    /// Messages on the platform that may be this one.
+    candidates: Vec<PlatformId>,
     /// True while a decision is on its way.
     #[prop(into)]
     is_busy: Signal<bool>,
@@ -89,6 +91,35 @@ pub fn Decision(
                     "Follow it"
                 </button>
             </div>
+            {(!candidates.is_empty())
+                .then(|| {
+                    view! {
+                        <div class="choice">
+                            <span>
+                                "New in the conversation since it was tried"
+                                <small>"One of these may be it. Choosing one fills in its id above."</small>
+                            </span>
+                            <span class="row row-wrap">
+                                {candidates
+                                    .into_iter()
+                                    .map(|id| {
+                                        let text = id.to_string();
+                                        view! {
+                                            <button
+                                                type="button"
+                                                class="b b-quiet b-tiny mono"
+                                                data-testid="candidate"
+                                                on:click=move |_| found_id.set(text.clone())
+                                            >
+                                                {id.to_string()}
+                                            </button>
+                                        }
+                                    })
+                                    .collect_view()}
+                            </span>
+                        </div>
+                    }
+                })}
             <div class="choice">
                 <span>
                     "Give it up" <small>"It ends as failed, and the auditors hear of it."</small>

@@ -18,6 +18,7 @@ pub mod logo;
 pub mod nothing;
 pub mod plan;
 pub mod preview;
+pub mod resend;
 pub mod review;
 pub mod row;
 pub mod slip;

@@ -7,6 +7,7 @@ use crate::components::content::Content;
 use crate::components::decision::Decision;
 use crate::components::icon::{Glyph, Icon};
 use crate::components::nothing::{Nothing, Trouble};
+use crate::components::resend::Resend;
 use crate::components::row::{channel_glyph, recipients};
 use crate::components::slip::Slip;
 use crate::components::state_word::{self, StateWord};
@@ -209,6 +210,16 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
     let attempts = move || {
         message.with(|message| message.as_ref().map_or(0, |message| message.delivery.attempts))
     };
+    let may_cancel = move || {
+        is_in(&[State::Accepted, State::RetryWait])()
+            && message.with(|message| message.as_ref().is_some_and(|one| !one.delivery.maybe_taken))
+    };
+    let candidates = move || {
+        message.with(|message| {
+            let search = message.as_ref()?.delivery.search.as_ref()?;
+            Some(search.candidates.clone())
+        })
+    };
     view! {
         <div class="drawer-head">
             <div class="row row-wrap">
@@ -241,7 +252,7 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
                             "Try now"
                         </button>
                     </Show>
-                    <Show when=is_in(&[State::Accepted, State::RetryWait])>
+                    <Show when=may_cancel>
                         <button
                             type="button"
                             class="b b-small"
@@ -253,6 +264,7 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
                             "Cancel"
                         </button>
                     </Show>
+                    <Resend message/>
                 </span>
             </div>
             {move || {
@@ -277,6 +289,7 @@ fn Head(detail: Detail, message: Memo<Option<Message>>) -> impl IntoView {
             <Show when=is_in(&[State::Parked])>
                 <Decision
                     attempts=untrack(attempts)
+                    candidates=untrack(candidates).unwrap_or_default()
                     is_busy=detail.is_acting
                     decide=Callback::new(move |request| detail.act(Act::Decide(request)))
                 />

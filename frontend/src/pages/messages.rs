@@ -146,6 +146,7 @@ fn ListHead(filter: Memo<Filter>) -> impl IntoView {
                 </a>
             </div>
             <Figures filter/>
+            <Prevented filter/>
             <Filters filter/>
         </div>
     }
@@ -198,6 +199,33 @@ fn Figures(filter: Memo<Filter>) -> impl IntoView {
                 counts.needs_decision
             })}
         </div>
+    }
+}
+
+/// What did not happen: messages that a blind repeat would have sent twice.
+#[component]
+fn Prevented(filter: Memo<Filter>) -> impl IntoView {
+    let counts = expect_context::<Messages>().counts;
+    let count = Memo::new(move |_| counts.get().map_or(0, |counts| counts.duplicates_prevented));
+    let place = Filter { duplicate_prevented: true, ..Filter::default() };
+    let here = place.clone();
+    let href = Place::Messages(place).href();
+    view! {
+        <Show when=move || { count.get() > 0 }>
+            <a
+                class="prevented"
+                href=href.clone()
+                data-testid="duplicates-prevented"
+                title="An answer was lost, and asking first showed that the platform already had the message"
+                aria-current={
+                    let here = here.clone();
+                    move || (filter.get() == here).then_some("page")
+                }
+            >
+                <Icon glyph=Glyph::Shield/>
+                {move || words::counted(count.get(), "duplicate prevented", "duplicates prevented")}
+            </a>
+        </Show>
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Filter {
     pub states: Vec<State>,
     /// Any of these verdicts; all when empty.
     pub verdicts: Vec<Verdict>,
+    /// Only messages that a blind repeat would have doubled.
+    pub duplicate_prevented: bool,
 }
 
 impl Filter {
@@ -35,6 +37,7 @@ impl Filter {
             q: words("q"),
             states: words("state").split(',').filter_map(State::parse).collect(),
             verdicts: words("verdict").split(',').filter_map(Verdict::parse).collect(),
+            duplicate_prevented: words("duplicate_prevented") == "true",
         }
     }
 
@@ -55,6 +58,9 @@ impl Filter {
         if !self.verdicts.is_empty() {
             parts.push(format!("verdict={}", self.verdict_words()));
         }
+        if self.duplicate_prevented {
+            parts.push("duplicate_prevented=true".to_owned());
+        }
         if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
     }
 
@@ -65,7 +71,7 @@ impl Filter {
             q: given(self.q.trim().to_owned()),
             state: given(self.state_words()),
             verdict: given(self.verdict_words()),
-            duplicate_prevented: None,
+            duplicate_prevented: self.duplicate_prevented.then_some(true),
             cursor,
             limit: None,
         }
@@ -75,7 +81,9 @@ impl Filter {
     pub fn matches(&self, message: &Message) -> bool {
         let q = self.q.trim().to_lowercase();
         let holds = |text: &str| text.to_lowercase().contains(&q);
-        (self.states.is_empty() || self.states.contains(&message.delivery.state))
+        // What was prevented is not part of a row, so such a list grows only when it is asked for again.
+        !self.duplicate_prevented
+            && (self.states.is_empty() || self.states.contains(&message.delivery.state))
             && (self.verdicts.is_empty() || self.verdicts.contains(&message.verdict))
             && (q.is_empty()
                 || holds(&message.sender)

@@ -232,7 +232,12 @@ fn snapshot(
     let receipts: Vec<(PlatformId, Receipt)> = reply
         .messages
         .iter()
-        .filter_map(|one| Some((PlatformId::parse(one.id.as_deref()?).ok()?, receipt(one))))
+        .filter_map(|one| {
+            let mut receipt = receipt(one);
+            let age_ms = platform_now.zip(receipt.created_at).map(|(now, at)| now.ms_since(at));
+            receipt.age = age_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+            Some((PlatformId::parse(one.id.as_deref()?).ok()?, receipt))
+        })
         .collect();
     // This dialect lists neither sender nor content.
     let listed = receipts
@@ -300,6 +305,7 @@ fn receipt(reply: &MessageReply) -> Receipt {
         status: status.max(stamped),
         word: word.filter(|word| !word.is_empty()),
         created_at: reply.created.as_deref().and_then(|text| Timestamp::parse(text).ok()),
+        age: None,
         delivered_at,
         read_at,
         failure,

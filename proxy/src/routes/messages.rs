@@ -115,6 +115,13 @@ async fn by_person(
             app.engine.nudges.track.notify_one();
             detail(app, id).await
         }
+        // A message that only waits, and still cannot be taken back: an earlier attempt may have got through.
+        Applied::Refused { state: MessageState::RetryWait } => Err(Failure::new(
+            StatusCode::CONFLICT,
+            "state",
+            format!("It cannot be {done} now: an earlier attempt may have reached the platform"),
+        )
+        .detail("Nobody knows yet. Waybill is finding out, and asks a person if it cannot.")),
         Applied::Refused { state } => Err(Failure::new(
             StatusCode::CONFLICT,
             "state",

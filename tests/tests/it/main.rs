@@ -20,4 +20,5 @@ mod security;
 mod sinks;
 mod stream;
 mod tls;
+mod unknown;
 mod upstream;

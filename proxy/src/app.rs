@@ -11,7 +11,7 @@ use crate::config::{Config, ConnectionConfig, Target};
 use crate::console::Console;
 use crate::data_folder::DataFolder;
 use crate::engine::{Connection, Engine, Sink};
-use crate::platform::{self, Endpoint, http};
+use crate::platform::{self, Endpoint, Guard, http};
 use crate::router::{AppState, router};
 use crate::routes::sandbox::Control;
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -24,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::conversation::Conversation;
 use shared::simulator::{self, Behaviour};
 use shared::time::Timestamp;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,8 +128,10 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     };
 
     let mut connections = Vec::with_capacity(config.connections.len());
+    // One sink for each address, because connections that ship to the same host share its breaker.
+    let mut sinks = BTreeMap::new();
     for one in &config.connections {
-        connections.push(connect(one, config, sandbox.as_ref())?);
+        connections.push(connect(one, config, sandbox.as_ref(), &mut sinks)?);
     }
     if sandbox.is_some() {
         introduce(config.sandbox_seed, &connections, store.as_ref()).await?;
@@ -145,6 +148,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
             "attempts were open when the last process ended; finding out what became of them"
         );
     }
+
+    engine.learn_from_record().await?;
 
     let intake = CancellationToken::new();
     let control = sandbox.as_ref().map(|(_, base_url)| -> Result<_, StartError> {
@@ -237,6 +242,7 @@ fn connect(
     one: &ConnectionConfig,
     config: &Config,
     sandbox: Option<&(Sandbox, String)>,
+    sinks: &mut BTreeMap<String, Arc<dyn Post>>,
 ) -> Result<Connection, StartError> {
     let (endpoint, own_sink) = match (&one.target, sandbox) {
         (Target::Remote { api_url, login_url, client_id, client_secret }, _) => {
@@ -265,10 +271,15 @@ fn connect(
     };
     let url = config.audit.sink_url.clone().or(own_sink);
     let sink = match url {
-        Some(url) => {
-            let sink: Arc<dyn Post> = Arc::new(Sink { client: http::client_for(&url)?, url });
-            Some(sink)
-        }
+        Some(url) => Some(match sinks.get(&url) {
+            Some(sink) => Arc::clone(sink),
+            None => {
+                let (client, guard) = (http::client_for(&url)?, Guard::for_url(&url));
+                let sink: Arc<dyn Post> = Arc::new(Sink { url: url.clone(), client, guard });
+                sinks.insert(url, Arc::clone(&sink));
+                sink
+            }
+        }),
         None => None,
     };
     let is_sandbox = matches!(one.target, Target::Sandbox);

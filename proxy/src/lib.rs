@@ -15,6 +15,7 @@ pub mod data_folder;
 pub mod engine;
 pub mod error;
 pub mod failpoint;
+pub mod measured;
 pub mod platform;
 pub mod router;
 pub mod routes;

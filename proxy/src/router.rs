@@ -51,6 +51,7 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::MESSAGE_DECIDE, post(messages::decide_message))
         .route(path::VALIDATE, post(validate::validate_payload))
         .route(path::CONNECTIONS, get(connections::list_connections))
+        .route(path::CONNECTION_RESUME, post(connections::resume_connection))
         .route(path::CONVERSATIONS, get(connections::list_conversations))
         .route(path::CONVERSATION, get(connections::find_conversation))
         .route(path::SLA, get(sla::report_sla))

@@ -7,7 +7,7 @@ use proxy::audit::{self, HmacSigner, Keyring, Place};
 use proxy::clock;
 use proxy::config::{self, Flags};
 use proxy::engine::Sink;
-use proxy::platform::http;
+use proxy::platform::{Guard, http};
 use proxy::store::sqlite::Sqlite;
 use proxy::store::{SealWhen, Signer, Store};
 use proxy::worker::ship::{Schedule, ship_next};
@@ -463,7 +463,7 @@ impl Scripted {
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = http::client_for(&url).unwrap();
-        Self { sink: Sink { url, client }, script, posts }
+        Self { sink: Sink { guard: Guard::for_url(&url), url, client }, script, posts }
     }
 
     fn then(&self, reply: Reply) {

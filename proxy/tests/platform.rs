@@ -119,7 +119,7 @@ fn word(outcome: &SendOutcome) -> &'static str {
     match outcome {
         SendOutcome::Accepted { .. } => "accepted",
         SendOutcome::Refused(_) => "refused",
-        SendOutcome::NotSent { .. } => "not sent",
+        SendOutcome::NotSent { .. } | SendOutcome::Held(_) => "not sent",
         SendOutcome::Ambiguous(_) => "ambiguous",
     }
 }

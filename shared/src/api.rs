@@ -37,6 +37,8 @@ pub mod path {
     pub const VALIDATE: &str = "/api/v1/validate";
     /// `GET`: the connections of this proxy.
     pub const CONNECTIONS: &str = "/api/v1/connections";
+    /// `POST`: try again now what waits because the platform refused the connection or could not be reached.
+    pub const CONNECTION_RESUME: &str = "/api/v1/connections/{name}/resume";
     /// `GET`: conversations the proxy has read, latest first.
     pub const CONVERSATIONS: &str = "/api/v1/connections/{name}/conversations";
     /// `GET`: one conversation, read from the platform.
@@ -541,7 +543,43 @@ pub struct Options {
     pub now: Timestamp,
 }
 
-/// The request budget of one connection.
+/// Where the breaker before a host is: it stops calls to a host that does not work.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum BreakerState {
+    /// Calls go through.
+    Closed,
+    /// It does not work; calls wait.
+    Open,
+    /// One call at a time finds out whether it works again.
+    HalfOpen,
+}
+
+/// A host that a connection calls.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum HostRole {
+    /// Gives tokens.
+    Login,
+    /// Takes messages.
+    Api,
+    /// Takes audit batches.
+    Sink,
+}
+
+/// How one host of a connection does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Host {
+    /// Which one.
+    pub role: HostRole,
+    /// Whether calls go through to it.
+    pub breaker: BreakerState,
+}
+
+/// The request budget of one connection, and what it means for what waits.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Budget {
@@ -553,8 +591,25 @@ pub struct Budget {
     pub used_last_minute: u32,
     /// Requests waiting for a permit now.
     pub waiting: u32,
+    /// Of the requests made in the last minute, those that looked for receipts: at most 40 % of what is
+    /// allowed.
+    pub looks_last_minute: u32,
     /// The platform asked for silence until then.
     pub paused_until: Option<Timestamp>,
+    /// Messages that could be sent now and wait for their turn. Counted up to 100,000.
+    pub messages_waiting: u64,
+    /// Requests a message took to be sent, over the last minute; `None` while too few were sent to say.
+    pub requests_per_message: Option<f64>,
+    /// When the last of `messages_waiting` will have been sent if all goes on as in the last minute. `None`
+    /// when nothing waits, or when it cannot be known: too little was sent, or nothing can be sent now.
+    pub backlog_ends_at: Option<Timestamp>,
+    /// How late looks for receipts are against the time they were planned for, in seconds: the worst of the
+    /// last minute, or what is overdue now.
+    pub look_lag_seconds: f64,
+    /// The hosts it calls.
+    pub hosts: Vec<Host>,
+    /// Why nothing is sent now and what to do, in words, where that is so.
+    pub problem: Option<String>,
 }
 
 /// One message of the live stream. Idempotent to apply: keep the higher `version`.

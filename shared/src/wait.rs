@@ -16,6 +16,15 @@ pub fn back_off(attempts: u32, jitter: f64) -> Duration {
     base + base.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
+/// The wait after the platform said `refusals` times in a row that its limit is reached: what it stated, or a
+/// second, twice as long each further time up to 5 min (never shorter than stated).
+pub fn after_refusals(stated: Option<Duration>, refusals: u32) -> Duration {
+    const DOUBLED_MAX: Duration = Duration::from_secs(5 * 60);
+    let stated = stated.unwrap_or(Duration::from_secs(1));
+    let doubled = stated.saturating_mul(1 << refusals.saturating_sub(1).min(9)).min(DOUBLED_MAX);
+    doubled.max(stated).min(STATED_WAIT_MAX)
+}
+
 /// A stated wait plus 0 to 10 %, at least 250 ms: never shorter than what was asked for.
 pub fn after_stated(stated: Duration, jitter: f64) -> Duration {
     let stated = stated.min(STATED_WAIT_MAX);
@@ -141,5 +150,96 @@ mod tests {
         }
         assert_eq!(look_delay(0, 0.5), Duration::from_secs(1));
         assert_eq!(look_delay(100, 0.5), Duration::from_secs(300));
+    }
+}
+
+/// For every input: the promises of each function's text.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn date(seconds: u64) -> String {
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_a_bounded_wait_or_none(values in prop::collection::vec(".*", 0..4), date in ".*") {
+            let now = Timestamp::from_unix_ms(1_795_341_600_000);
+            let values = values.iter().map(String::as_str);
+            let wait = retry_after(values, Some(&date), now);
+            prop_assert!(wait.unwrap_or_default() <= STATED_WAIT_MAX);
+        }
+
+        #[test]
+        fn whole_seconds_are_read_as_they_are_and_cut_at_an_hour(digits in "[0-9]{1,30}") {
+            let wait = retry_after([digits.as_str()], None, Timestamp::from_unix_ms(0));
+            let seconds = digits.parse::<u64>().unwrap_or(u64::MAX).min(3600);
+            prop_assert_eq!(wait, Some(Duration::from_secs(seconds)));
+        }
+
+        #[test]
+        fn a_date_counts_from_the_answers_own_date(sent in 0u64..4_000_000_000, gap in 0i64..10_000, sign: bool) {
+            let gap = if sign { gap } else { -gap };
+            let at = sent.saturating_add_signed(gap);
+            let gap = at as i64 - sent as i64;
+            let now = Timestamp::from_unix_ms(7);
+            let wait = retry_after([date(at).as_str()], Some(&date(sent)), now);
+            let expected = Duration::from_secs(u64::try_from(gap).unwrap_or(0).min(3600));
+            prop_assert_eq!(wait, Some(expected));
+        }
+
+        #[test]
+        fn the_longest_of_several_wins(seconds in prop::collection::vec(0u64..7200, 1..6)) {
+            let values: Vec<String> = seconds.iter().map(u64::to_string).collect();
+            let now = Timestamp::from_unix_ms(0);
+            let wait = retry_after(values.iter().map(String::as_str), None, now);
+            let longest = seconds.iter().max().copied().unwrap_or(0).min(3600);
+            prop_assert_eq!(wait, Some(Duration::from_secs(longest)));
+        }
+
+        #[test]
+        fn a_back_off_is_between_its_base_and_twice_that(attempts: u32, jitter in -1.0f64..2.0) {
+            let doublings = attempts.saturating_sub(1).min(20);
+            let base = Duration::from_millis(500u64 << doublings).min(Duration::from_secs(30));
+            let wait = back_off(attempts, jitter);
+            prop_assert!(wait >= base && wait <= base * 2, "{wait:?} for {base:?}");
+        }
+
+        #[test]
+        fn a_stated_wait_is_never_cut_short_below_an_hour(ms in 0u64..10_000_000, jitter in 0.0f64..1.0) {
+            let stated = Duration::from_millis(ms);
+            let wait = after_stated(stated, jitter);
+            prop_assert!(wait >= stated.min(STATED_WAIT_MAX));
+            prop_assert!(wait <= stated.min(STATED_WAIT_MAX).mul_f64(1.1) + Duration::from_millis(250));
+        }
+
+        #[test]
+        fn refusals_make_it_longer_up_to_five_minutes_or_what_was_stated(
+            stated in prop::option::of(0u64..5000), refusals in 1u32..40,
+        ) {
+            let stated = stated.map(Duration::from_secs);
+            let wait = after_refusals(stated, refusals);
+            let least = stated.unwrap_or(Duration::from_secs(1)).min(STATED_WAIT_MAX);
+            prop_assert!(wait >= least && wait <= least.max(Duration::from_secs(300)));
+            prop_assert!(after_refusals(stated, refusals + 1) >= wait);
+        }
+
+        #[test]
+        fn a_first_look_is_never_early_and_never_far_off(ms in 0u64..200_000, jitter in -1.0f64..2.0) {
+            let usual = Duration::from_millis(ms);
+            let delay = first_look_delay(usual, jitter);
+            prop_assert!(delay >= usual.min(Duration::from_secs(60)));
+            prop_assert!(delay >= Duration::from_millis(300));
+            prop_assert!(delay <= Duration::from_secs(67));
+        }
+
+        #[test]
+        fn looks_grow_rarer_and_end_at_five_minutes(looks in 0u32..10_000, jitter in 0.0f64..1.0) {
+            let gap = look_delay(looks, jitter);
+            prop_assert!(gap >= Duration::from_millis(900) && gap <= Duration::from_secs(330));
+            prop_assert!(look_delay(looks + 1, 0.5) >= look_delay(looks, 0.5));
+        }
     }
 }

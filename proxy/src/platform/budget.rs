@@ -5,6 +5,8 @@
 //! not use a minute's budget in its first seconds and keep a person waiting for the rest. Who waits is served
 //! by priority, then in order. Looks may use at most 40 %.
 
+use super::gate::Entrance;
+use shared::wait;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +22,8 @@ const BURST: f64 = 40.0;
 pub enum Priority {
     /// Getting a token.
     Token,
+    /// Reading what a person asked for; there are few of them, and they wait before a screen.
+    Ask,
     /// Sending, and reading a conversation in order to send.
     Send,
     /// Finding out what became of an attempt.
@@ -30,7 +34,19 @@ pub enum Priority {
 
 /// The right to make one request. It is used up by being passed on.
 #[derive(Debug)]
-pub struct Permit(());
+pub struct Permit {
+    /// What the request is for.
+    pub(super) priority: Priority,
+    /// The right to call the host, where it was asked for together with the permit.
+    pub(super) entrance: Option<Entrance>,
+}
+
+impl Permit {
+    /// The same with the right to call the host.
+    pub fn through(self, entrance: Entrance) -> Self {
+        Self { entrance: Some(entrance), ..self }
+    }
+}
 
 /// What is left of the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +55,12 @@ pub struct Usage {
     pub allowed_per_minute: u32,
     /// Requests made in the last minute.
     pub used_last_minute: u32,
+    /// Of them, looks.
+    pub looks_last_minute: u32,
     /// Requests waiting.
     pub waiting: u32,
+    /// Of them, those made in order to send.
+    pub sends_waiting: u32,
     /// How long the platform asked to stay silent from now.
     pub paused_for: Option<Duration>,
 }
@@ -62,6 +82,8 @@ struct State {
     burst_left: f64,
     refilled_at: Instant,
     paused_until: Option<Instant>,
+    /// How often in a row the platform said that the limit was reached.
+    refusals: u32,
     waiting: BTreeSet<(Priority, u64)>,
     next_ticket: u64,
 }
@@ -75,6 +97,7 @@ impl Budget {
             burst_left: BURST,
             refilled_at: Instant::now(),
             paused_until: None,
+            refusals: 0,
             waiting: BTreeSet::new(),
             next_ticket: 0,
         };
@@ -88,7 +111,7 @@ impl Budget {
             // Registered before the look, so that a change in between is not missed.
             let changed = self.inner.changed.notified();
             let ready_at = match self.inner.lock().try_take(place.ticket) {
-                Ok(()) => return Permit(()),
+                Ok(()) => return Permit { priority, entrance: None },
                 Err(ready_at) => ready_at,
             };
             match ready_at {
@@ -124,10 +147,24 @@ impl Budget {
         self.inner.changed.notify_waiters();
     }
 
-    /// Stops all requests for `wait`: the platform said so.
-    pub fn pause(&self, wait: Duration) {
-        self.inner.lock().pause(wait);
+    /// The platform said that its limit is reached, and perhaps for how long: all requests stop. When that
+    /// was not long enough the next wait is twice as long, up to five minutes or what was stated.
+    pub fn refused(&self, stated: Option<Duration>) {
+        let mut state = self.inner.lock();
+        let now = Instant::now();
+        let is_new = state.paused_until.is_none_or(|until| until <= now);
+        if is_new {
+            state.refusals = state.refusals.saturating_add(1);
+        }
+        let wait = wait::after_refusals(stated, state.refusals);
+        state.pause(wait);
+        drop(state);
         self.inner.changed.notify_waiters();
+    }
+
+    /// The platform took a request again.
+    pub fn taken(&self) {
+        self.inner.lock().refusals = 0;
     }
 
     /// What is left.
@@ -138,13 +175,23 @@ impl Budget {
         Usage {
             allowed_per_minute: state.allowed,
             used_last_minute: u32::try_from(state.taken.len()).unwrap_or(u32::MAX),
+            looks_last_minute: count(
+                state.taken.iter().filter(|(_, priority)| *priority == Priority::Look),
+            ),
             waiting: u32::try_from(state.waiting.len()).unwrap_or(u32::MAX),
+            sends_waiting: count(
+                state.waiting.iter().filter(|(priority, _)| *priority == Priority::Send),
+            ),
             paused_for: state
                 .paused_until
                 .map(|until| until.saturating_duration_since(now))
                 .filter(|left| !left.is_zero()),
         }
     }
+}
+
+fn count(of: impl Iterator) -> u32 {
+    u32::try_from(of.count()).unwrap_or(u32::MAX)
 }
 
 fn share_of(limit_per_minute: u32) -> u32 {
@@ -278,12 +325,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_everyone_and_giving_up_frees_the_place() {
         let budget = Budget::new(300);
-        budget.pause(Duration::from_secs(7));
+        budget.refused(Some(Duration::from_secs(7)));
         let start = Instant::now();
         assert!(budget.permit_within(Priority::Token, Duration::from_secs(1)).await.is_none());
         assert_eq!(budget.usage().waiting, 0);
         let _permit = budget.permit(Priority::Look).await;
         assert!(start.elapsed() >= Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_refusal_doubles_the_wait_and_those_of_one_burst_count_once() {
+        let budget = Budget::new(300);
+        let paused = || budget.usage().paused_for.unwrap_or_default();
+        for _ in 0..5 {
+            budget.refused(Some(Duration::from_secs(2)));
+        }
+        assert_eq!(paused(), Duration::from_secs(2));
+        let _permit = budget.permit(Priority::Send).await;
+        budget.refused(Some(Duration::from_secs(2)));
+        assert_eq!(paused(), Duration::from_secs(4));
+        let _permit = budget.permit(Priority::Send).await;
+        budget.taken();
+        budget.refused(None);
+        assert_eq!(paused(), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

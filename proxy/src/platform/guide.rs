@@ -4,6 +4,7 @@
 //! ambiguous outcome the same key and bytes may go again at once.
 
 use super::budget::Permit;
+use super::gate::Closed;
 use super::http::{Answer, CallError, Caller};
 use super::{Listed, Platform, ReadError, SendOutcome, Snapshot};
 use async_trait::async_trait;
@@ -21,7 +22,6 @@ use std::time::Duration;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Total time for a send; a claim's lease must outlast it (see [`crate::worker`]).
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-const PAUSE_AFTER_401: Duration = Duration::from_secs(60);
 
 /// A platform that speaks the guide contract.
 pub struct Guide {
@@ -83,20 +83,27 @@ struct ErrorReply {
 
 #[async_trait]
 impl Platform for Guide {
+    async fn ready(&self) -> Result<(), Closed> {
+        self.caller.ready().await
+    }
+
     async fn read_conversation(
         &self,
-        _permit: Permit,
+        permit: Permit,
         id: &ConversationId,
     ) -> Result<Snapshot, ReadError> {
         let path = format!("/api/v2/conversations/{id}");
-        let answer = self.caller.call(Method::GET, &path, None, None, READ_TIMEOUT).await.map_err(
-            |error| match error {
-                CallError::Token(error) => ReadError::Unavailable(error.to_string()),
-                CallError::NotSent(text) | CallError::Ambiguous(text) => {
-                    ReadError::Unavailable(text)
-                }
-            },
-        )?;
+        let call = self.caller.call(permit, Method::GET, &path, None, None, READ_TIMEOUT);
+        let answer = call.await.map_err(|error| match error {
+            CallError::Token(error) => {
+                ReadError::Closed(Reason::new("no_token", error.to_string()))
+            }
+            CallError::Closed(closed) => ReadError::Closed(closed.reason),
+            CallError::NotSent(text) | CallError::Ambiguous(text) => ReadError::Unavailable(text),
+        })?;
+        if let Some(refusal) = answer.paused {
+            return Err(ReadError::Closed(refusal.reason()));
+        }
         match answer.status.as_u16() {
             200 => snapshot(id, &answer.body, answer.date),
             404 => Err(ReadError::NotFound),
@@ -108,20 +115,20 @@ impl Platform for Guide {
 
     async fn send(
         &self,
-        _permit: Permit,
+        permit: Permit,
         id: &ConversationId,
         key: &Key,
         body: Bytes,
     ) -> SendOutcome {
         let path = format!("/api/v2/conversations/{id}/messages");
-        let call =
-            self.caller.call(Method::POST, &path, Some(key.as_str()), Some(body), SEND_TIMEOUT);
+        let key = Some(key.as_str());
+        let call = self.caller.call(permit, Method::POST, &path, key, Some(body), SEND_TIMEOUT);
         match call.await {
             Ok(answer) => outcome(&answer),
-            Err(CallError::Token(error)) => SendOutcome::NotSent {
-                reason: Reason::new("no_token", error.to_string()),
-                wait: None,
-            },
+            Err(CallError::Token(error)) => {
+                SendOutcome::Held(Reason::new("no_token", error.to_string()))
+            }
+            Err(CallError::Closed(closed)) => SendOutcome::Held(closed.reason),
             Err(CallError::NotSent(text)) => {
                 let text = format!("It could not be sent: {text}.");
                 SendOutcome::NotSent { reason: Reason::new("not_connected", text), wait: None }
@@ -138,6 +145,9 @@ impl Platform for Guide {
 fn outcome(answer: &Answer) -> SendOutcome {
     let status = answer.status.as_u16();
     let unclear = |text: String| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
+    if let Some(refusal) = answer.paused {
+        return SendOutcome::Held(refusal.reason());
+    }
     match status {
         200..=202 => taken(answer),
         203..=299 => unclear(format!(
@@ -151,9 +161,6 @@ fn outcome(answer: &Answer) -> SendOutcome {
             },
             None => unclear("The platform answered 503.".into()),
         },
-        // The token was refreshed once and refused again: nothing was sent, and nothing will be until
-        // somebody gives these credentials their right back.
-        401 => SendOutcome::NotSent { reason: refusal(answer), wait: Some(PAUSE_AFTER_401) },
         425 | 429 => SendOutcome::NotSent {
             reason: Reason::new("rate_limited", "The platform's request limit was reached."),
             wait: answer.wait,

@@ -3,7 +3,10 @@
 //! A 401 refreshes the token once and replays the call with the same bytes: the platform refused it before
 //! doing anything. Redirects and retries of the HTTP client are off, so one call here is one request there.
 
-use super::budget::{Budget, Priority};
+use super::breaker::CallEnd;
+use super::budget::{Budget, Permit, Priority};
+use super::gate::{Closed, Gate};
+use super::pause::Refusal;
 use super::token::{TokenError, TokenSource};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,6 +18,7 @@ use shared::wait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
+use tokio::time::{Instant, timeout_at};
 
 /// Most bytes read of an answer that should say something.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -23,6 +27,8 @@ const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Less than this between two clocks may be the network's doing.
 const CLOCK_OFF_MIN: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A request for which less time is left is not made.
+const TIME_MIN: Duration = Duration::from_secs(1);
 
 /// An answer, whatever its status.
 pub struct Answer {
@@ -36,6 +42,8 @@ pub struct Answer {
     pub date: Option<Timestamp>,
     /// How long the call took, by this machine's clock.
     pub took: Duration,
+    /// Set when the platform refuses the whole connection, so that what was refused is to wait.
+    pub paused: Option<Refusal>,
 }
 
 /// Why there is no answer.
@@ -43,6 +51,8 @@ pub struct Answer {
 pub enum CallError {
     /// No token, so nothing was sent.
     Token(TokenError),
+    /// No call goes through now, so nothing was sent.
+    Closed(Closed),
     /// The connection could not be made, so nothing was sent.
     NotSent(String),
     /// Something may have been sent, and no answer that can be read came back.
@@ -77,6 +87,7 @@ pub struct Caller {
     budget: Budget,
     /// True while the platform's clock and this machine's are known to disagree.
     clock_is_off: Arc<AtomicBool>,
+    gate: Gate,
 }
 
 impl Caller {
@@ -86,26 +97,46 @@ impl Caller {
         api_url: String,
         token: TokenSource,
         budget: Budget,
+        gate: Gate,
     ) -> Self {
-        Self { client, api_url, token, budget, clock_is_off: Arc::default() }
+        Self { client, api_url, token, budget, gate, clock_is_off: Arc::default() }
     }
 
-    /// Makes one call. `path` starts with a slash and is built from checked identifiers.
+    /// Whether there is a token, refreshed first where needed.
+    pub async fn ready(&self) -> Result<(), Closed> {
+        self.token.token().await.map(drop).map_err(|error| self.token.closed(&error))
+    }
+
+    /// Makes one call; token, request and a replay end within `timeout`. `path` starts with a slash and is
+    /// built from checked identifiers.
     pub async fn call(
         &self,
+        permit: Permit,
         method: Method,
         path: &str,
         key: Option<&str>,
         body: Option<Bytes>,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
+        let until = Instant::now() + timeout;
+        let mut entrance = match permit.entrance {
+            Some(entrance) => entrance,
+            None => self.gate.enter(permit.priority).map_err(CallError::Closed)?,
+        };
         let mut replayed = false;
         loop {
-            let token = self.token.token().await.map_err(CallError::Token)?;
+            let token = match timeout_at(until, self.token.token()).await {
+                Ok(token) => token.map_err(CallError::Token)?,
+                Err(_) => return Err(CallError::Token(TokenError::slow())),
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left < TIME_MIN {
+                return Err(CallError::Token(TokenError::slow()));
+            }
             let mut request = self
                 .client
                 .request(method.clone(), format!("{}{path}", self.api_url))
-                .timeout(timeout)
+                .timeout(left)
                 .header("accept", "application/json")
                 .bearer_auth(token.value.expose_secret());
             if let Some(key) = key {
@@ -114,39 +145,71 @@ impl Caller {
             if let Some(body) = &body {
                 request = request.header("content-type", "application/json").body(body.clone());
             }
-            let began = tokio::time::Instant::now();
-            let response = request.send().await.map_err(|error| {
-                if error.is_connect() || error.is_builder() {
-                    CallError::NotSent(describe(&error))
-                } else {
-                    CallError::Ambiguous(describe(&error))
+            let began = Instant::now();
+            let pass = entrance.pass().map_err(CallError::Closed)?;
+            let response = match request.send().await {
+                Ok(response) => response,
+                Err(error) if error.is_connect() || error.is_builder() => {
+                    pass.ended(CallEnd::NotConnected);
+                    return Err(CallError::NotSent(describe(&error)));
                 }
-            })?;
+                Err(error) => {
+                    pass.ended(CallEnd::Failed);
+                    return Err(CallError::Ambiguous(describe(&error)));
+                }
+            };
             let status = response.status();
             self.learn(response.headers());
             if status == StatusCode::UNAUTHORIZED && !replayed {
+                pass.ended(CallEnd::Answered);
                 replayed = true;
                 self.token.refused(token.generation);
-                let _permit = self.budget.permit(Priority::Token).await;
+                if timeout_at(until, self.budget.permit(Priority::Token)).await.is_err() {
+                    return Err(CallError::Token(TokenError::slow()));
+                }
                 continue;
             }
             let wait = stated_wait(response.headers());
             let date = response.headers().get("date").and_then(|value| value.to_str().ok());
             let date = date.and_then(wait::http_date);
             let took = began.elapsed();
-            if status == StatusCode::TOO_MANY_REQUESTS {
-                self.budget.pause(wait.unwrap_or(Duration::from_secs(1)));
-            }
             let bytes_max = if status.is_success() { BODY_BYTES_MAX } else { ERROR_BYTES_MAX };
             let read = self::body(response, bytes_max).await;
+            let is_well = !status.is_server_error() && (read.is_ok() || !status.is_success());
+            pass.ended(if is_well { CallEnd::Answered } else { CallEnd::Failed });
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                self.budget.refused(wait);
+            } else {
+                self.budget.taken();
+            }
+            let paused = self.note(status.as_u16(), method == Method::POST);
             let body = match read {
                 Ok(body) => body,
                 // The status alone says what an error means; its body is only words.
                 Err(_) if !status.is_success() => Bytes::new(),
                 Err(error) => return Err(CallError::Ambiguous(error)),
             };
-            return Ok(Answer { status, body, wait, date, took });
+            return Ok(Answer { status, body, wait, date, took, paused });
         }
+    }
+
+    /// What an answer's status says about the whole connection.
+    fn note(&self, status: u16, is_send: bool) -> Option<Refusal> {
+        let refusal = Refusal::of_status(status);
+        if let Some(refusal) = refusal
+            && (is_send || refusal == Refusal::Token)
+        {
+            return self.gate.refused(refusal).then_some(refusal);
+        }
+        let is_judged = matches!(status, 200..=299 | 400..=499)
+            && !matches!(status, 408 | 425 | 429)
+            && refusal.is_none();
+        if is_send && is_judged {
+            self.gate.judged();
+        } else if is_judged || refusal.is_some() {
+            self.gate.token_taken();
+        }
+        None
     }
 
     fn learn(&self, headers: &HeaderMap) {

@@ -4,9 +4,13 @@
 //! Outcome types say what is *known*. "I do not know" is a value of its own ([`SendOutcome::Ambiguous`]),
 //! because treating it as a failure sends twice and treating it as a success loses a message.
 
+pub mod breaker;
 pub mod budget;
+pub mod gate;
 pub mod guide;
 pub mod http;
+pub mod pause;
+pub mod retry;
 pub mod token;
 
 use async_trait::async_trait;
@@ -20,7 +24,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use breaker::Guard;
 pub use budget::{Budget, Permit, Priority};
+pub use gate::{Closed, Gate};
+pub use pause::Refusal;
 pub use token::TokenSource;
 
 /// A conversation with what the platform says of its messages.
@@ -69,6 +76,9 @@ pub enum ReadError {
     /// The platform asked to wait.
     #[error("the platform asks to wait {} s", .0.as_secs())]
     Wait(Duration),
+    /// Nothing goes through to it now, whatever is asked.
+    #[error("{}", .0.text)]
+    Closed(Reason),
     /// It cannot be reached or does not answer in a way that can be read.
     #[error("{0}")]
     Unavailable(String),
@@ -95,6 +105,8 @@ pub enum SendOutcome {
         /// How long the platform asked to wait.
         wait: Option<Duration>,
     },
+    /// Certainly not sent, and for no fault of the message: the whole connection waits.
+    Held(Reason),
     /// Nobody knows.
     Ambiguous(Reason),
 }
@@ -102,6 +114,10 @@ pub enum SendOutcome {
 /// One platform organisation, in its dialect.
 #[async_trait]
 pub trait Platform: Send + Sync {
+    /// Gets whatever calls need beforehand, such as a token, so that no attempt is begun without it.
+    async fn ready(&self) -> Result<(), Closed> {
+        Ok(())
+    }
     /// Reads a conversation. The permit is one request of the budget.
     async fn read_conversation(
         &self,
@@ -140,6 +156,8 @@ pub struct Connected {
     pub budget: Budget,
     /// The token, for its state.
     pub token: TokenSource,
+    /// Whether calls go through at all.
+    pub gate: Gate,
 }
 
 /// Connects to a platform of the guide dialect. Nothing is sent until the first call.
@@ -153,6 +171,8 @@ pub fn connect_guide(endpoint: Endpoint) -> Result<Connected, reqwest::Error> {
         endpoint.client_secret,
         budget.clone(),
     );
-    let caller = http::Caller::new(client, endpoint.api_url, token.clone(), budget.clone());
-    Ok(Connected { platform: Arc::new(guide::Guide::new(caller)), budget, token })
+    let gate = Gate::new(&endpoint.api_url);
+    let caller =
+        http::Caller::new(client, endpoint.api_url, token.clone(), budget.clone(), gate.clone());
+    Ok(Connected { platform: Arc::new(guide::Guide::new(caller)), budget, token, gate })
 }

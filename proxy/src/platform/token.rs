@@ -2,9 +2,12 @@
 //!
 //! A refresh is a task of its own, so a caller that gives up does not take it along, and all who wait share
 //! its result. It happens 30 s before the token ends, and after a 401 once per generation: two calls that
-//! fail with the same token cause one refresh. Refused credentials are not tried again for five minutes.
+//! fail with the same token cause one refresh. Refused credentials are not tried again for five minutes,
+//! anything else that fails after a wait that grows; the login host has a breaker of its own.
 
+use super::breaker::{CallEnd, Guard};
 use super::budget::{Budget, Priority};
+use super::gate::Closed;
 use crate::failpoint::{self, Call, Point};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +15,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use shared::api::BreakerState;
+use shared::delivery::Reason;
+use shared::wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,7 +27,6 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(30);
 const LIFETIME_MIN_S: u64 = 60;
 const LIFETIME_MAX_S: u64 = 24 * 60 * 60;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(5 * 60);
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there is no token.
@@ -36,6 +41,16 @@ pub enum TokenError {
     #[error("no token could be had: {0}")]
     Unavailable(String),
 }
+
+impl TokenError {
+    /// It did not come while there was time to use it.
+    pub fn slow() -> Self {
+        Self::Unavailable("the login host takes too long".into())
+    }
+}
+
+/// A refresh that failed, and how long to wait before the next at least.
+type Failed = (TokenError, Option<Duration>);
 
 /// A token and which refresh it came from.
 #[derive(Clone)]
@@ -59,6 +74,7 @@ struct Inner {
     client_id: String,
     client_secret: SecretString,
     budget: Budget,
+    guard: Guard,
     state: Mutex<State>,
 }
 
@@ -70,6 +86,8 @@ struct State {
     refresh: Option<Refresh>,
     generation: u64,
     failure: Option<(Instant, TokenError)>,
+    /// Refreshes that failed in a row.
+    failures: u32,
 }
 
 #[derive(Deserialize)]
@@ -90,8 +108,10 @@ impl TokenSource {
         budget: Budget,
     ) -> Self {
         let url = format!("{login_url}/oauth/token");
+        let guard = Guard::for_url(login_url);
         let state = Mutex::default();
-        Self { inner: Arc::new(Inner { client, url, client_id, client_secret, budget, state }) }
+        let inner = Inner { client, url, client_id, client_secret, budget, guard, state };
+        Self { inner: Arc::new(inner) }
     }
 
     /// A token that is good for a while, refreshed first where needed.
@@ -133,6 +153,38 @@ impl TokenSource {
         state.failure.as_ref().map(|(_, error)| error.to_string())
     }
 
+    /// Why nothing can go out for want of a token, and for how long at least; `None` when there is one, or
+    /// when it is time to ask for one.
+    pub fn wanting(&self) -> Option<Closed> {
+        let state = self.inner.lock();
+        let now = Instant::now();
+        if state.token.as_ref().is_some_and(|token| token.refresh_at > now) {
+            return None;
+        }
+        let (until, error) = state.failure.as_ref().filter(|(until, _)| *until > now)?;
+        Some(Closed { reason: reason(error), wait: *until - now })
+    }
+
+    /// The same for an error just met.
+    pub fn closed(&self, error: &TokenError) -> Closed {
+        let wait = Duration::from_secs(1);
+        self.wanting().unwrap_or_else(|| Closed { reason: reason(error), wait })
+    }
+
+    /// A person says that it works again: asked at once.
+    pub fn hurry(&self) {
+        self.inner.guard.hurry();
+        let mut state = self.inner.lock();
+        if let Some((until, _)) = &mut state.failure {
+            *until = Instant::now();
+        }
+    }
+
+    /// Where the login host's breaker is.
+    pub fn breaker(&self) -> BreakerState {
+        self.inner.guard.state()
+    }
+
     fn start_refresh(&self) -> Refresh {
         let inner = Arc::clone(&self.inner);
         let task = tokio::spawn(async move {
@@ -143,6 +195,7 @@ impl TokenSource {
                 Ok((value, lifetime)) => {
                     state.generation += 1;
                     state.failure = None;
+                    state.failures = 0;
                     let token = Token {
                         value: Arc::new(value),
                         generation: state.generation,
@@ -151,10 +204,14 @@ impl TokenSource {
                     state.token = Some(token.clone());
                     Ok(token)
                 }
-                Err(error) => {
+                Err((error, at_least)) => {
+                    state.failures = state.failures.saturating_add(1);
                     let pause = match &error {
                         TokenError::Refused(_) => PAUSE_AFTER_REFUSAL,
-                        TokenError::Unavailable(_) => PAUSE_AFTER_FAILURE,
+                        TokenError::Unavailable(_) => {
+                            let own = wait::back_off(state.failures, crate::clock::jitter());
+                            own.max(at_least.unwrap_or_default())
+                        }
                     };
                     tracing::warn!(%error, "token refresh failed");
                     state.failure = Some((Instant::now() + pause, error.clone()));
@@ -172,9 +229,13 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self) -> Result<(SecretString, Duration), TokenError> {
-        let unavailable = |text: String| TokenError::Unavailable(text);
+    async fn fetch(&self) -> Result<(SecretString, Duration), Failed> {
+        let unavailable = |text: String| (TokenError::Unavailable(text), None);
         let _permit = self.budget.permit(Priority::Token).await;
+        let pass = self.guard.enter().map_err(|wait| {
+            let text = "the login host cannot be reached or does not answer";
+            (TokenError::Unavailable(text.into()), Some(wait))
+        })?;
         let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
         failpoint::hit(Point::BeforeRequest(Call::Token));
         let response = self
@@ -185,10 +246,21 @@ impl Inner {
             .header("content-type", "application/x-www-form-urlencoded")
             .body("grant_type=client_credentials")
             .send()
-            .await
-            .map_err(|error| unavailable(super::http::describe(&error)))?;
+            .await;
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                let not_connected = error.is_connect() || error.is_builder();
+                pass.ended(if not_connected { CallEnd::NotConnected } else { CallEnd::Failed });
+                return Err(unavailable(super::http::describe(&error)));
+            }
+        };
         let status = response.status();
-        let body = super::http::body(response, BODY_BYTES_MAX).await.map_err(unavailable)?;
+        let stated = super::http::stated_wait(response.headers());
+        let body = super::http::body(response, BODY_BYTES_MAX).await;
+        let is_well = body.is_ok() && !status.is_server_error();
+        pass.ended(if is_well { CallEnd::Answered } else { CallEnd::Failed });
+        let body = body.map_err(unavailable)?;
         failpoint::hit(Point::AfterAnswer(Call::Token));
         let reply: Option<Reply> = serde_json::from_slice(&body).ok();
         if !status.is_success() {
@@ -197,9 +269,10 @@ impl Inner {
             let error: String = error.chars().filter(|one| !one.is_control()).take(40).collect();
             return Err(
                 if matches!(status.as_u16(), 400 | 401 | 403) && error.contains("client") {
-                    TokenError::Refused(error)
+                    (TokenError::Refused(error), None)
                 } else {
-                    unavailable(format!("the login host answered {}", status.as_u16()))
+                    let text = format!("the login host answered {}", status.as_u16());
+                    (TokenError::Unavailable(text), stated)
                 },
             );
         }
@@ -222,6 +295,10 @@ impl Inner {
         };
         Ok((SecretString::from(value), lifetime(seconds)))
     }
+}
+
+fn reason(error: &TokenError) -> Reason {
+    Reason::new("no_token", error.to_string())
 }
 
 /// What a stated lifetime is trusted to be: 60 s to 24 h.

@@ -80,7 +80,7 @@ pub async fn resume_shipping(
 ) -> Result<Response, Failure> {
     let engine = &app.engine;
     let name = request.connection;
-    engine.connection(&name).ok_or_else(|| Failure::not_found("connection"))?;
+    let connection = engine.connection(&name).ok_or_else(|| Failure::not_found("connection"))?;
     let mut answer = ResumeAnswer { resumed: false, new_stream: None };
     if request.new_stream {
         let why = "A person began a new stream.".to_owned();
@@ -89,6 +89,9 @@ pub async fn resume_shipping(
         answer.resumed = answer.new_stream.is_some();
     } else {
         answer.resumed = engine.store.resume_shipping(name.clone(), clock::now()).await?;
+    }
+    if let Some(sink) = &connection.sink {
+        sink.hurry();
     }
     tracing::info!(connection = %name, resumed = answer.resumed, "a person resumed the audit");
     engine.nudges.ship.notify_one();

@@ -1,13 +1,14 @@
 //! Connections and the conversations behind them.
 
 use super::ok;
+use crate::engine::NotNow;
 use crate::error::Failure;
 use crate::platform::{Priority, ReadError};
 use crate::router::AppState;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use shared::api::{Connection, Page, Problem};
+use shared::api::{Actor, Connection, Page, Problem};
 use shared::conversation::Conversation;
 use shared::id::{ConnectionName, ConversationId};
 use std::time::Duration;
@@ -26,17 +27,17 @@ pub async fn list_connections(State(app): State<AppState>) -> Response {
 
 /// The connections as the page shows them.
 pub fn connections(app: &AppState) -> Vec<Connection> {
-    app.engine
-        .connections
-        .iter()
-        .map(|one| Connection {
-            name: one.name.clone(),
-            dialect: "guide".into(),
-            region: one.region.clone(),
-            sandbox: one.is_sandbox,
-            problem: one.token.problem(),
-        })
-        .collect()
+    app.engine.connections.iter().map(describe).collect()
+}
+
+fn describe(one: &crate::engine::Connection) -> Connection {
+    Connection {
+        name: one.name.clone(),
+        dialect: "guide".into(),
+        region: one.region.clone(),
+        sandbox: one.is_sandbox,
+        problem: one.problem(),
+    }
 }
 
 /// Conversations this proxy has read, most recently used first, at most 200.
@@ -65,6 +66,26 @@ pub async fn find_conversation(
     let id = ConversationId::parse(&id)
         .map_err(|error| Failure::bad_request("id", error.to_string()))?;
     Ok(ok(conversation(&app, name, id).await?))
+}
+
+/// Tries again now what waits because the platform refused the whole connection or could not be reached.
+#[utoipa::path(post, path = "/api/v1/connections/{name}/resume", tag = "connections",
+    params(("name" = String, Path)),
+    responses((status = 200, body = Connection), (status = 404, body = Problem)))]
+pub async fn resume_connection(
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let name = known(&app, &name)?;
+    let engine = &app.engine;
+    let connection = engine.connection(&name).ok_or_else(|| Failure::not_found("connection"))?;
+    let problem = connection.problem().unwrap_or_default();
+    connection.resume();
+    let actor = Actor::User;
+    tracing::info!(connection = %name, ?actor, problem, "a person resumed the connection");
+    engine.nudges.dispatch.notify_one();
+    engine.nudges.track.notify_one();
+    Ok(ok(describe(connection)))
 }
 
 fn known(app: &AppState, name: &str) -> Result<ConnectionName, Failure> {
@@ -96,8 +117,13 @@ pub async fn conversation(
         )
         .detail(text)),
     };
-    let Some(permit) = connection.budget.permit_within(Priority::Send, PATIENCE).await else {
-        return unread("The request budget of this minute is used up; try again shortly.".into());
+    let permit = match connection.permit(Priority::Ask, PATIENCE).await {
+        Ok(permit) => permit,
+        Err(NotNow::Closed(closed)) => return unread(closed.reason.text),
+        Err(NotNow::NoPermit) => {
+            let text = "The request budget of this minute is used up; try again shortly.";
+            return unread(text.into());
+        }
     };
     match connection.platform.read_conversation(permit, &id).await {
         Ok(snapshot) => {

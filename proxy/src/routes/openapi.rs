@@ -30,6 +30,7 @@ use utoipa::OpenApi;
         submissions::resend_message,
         events::stream_events,
         connections::list_connections,
+        connections::resume_connection,
         connections::list_conversations,
         connections::find_conversation,
         sla::report_sla,

@@ -20,7 +20,11 @@ use shared::payload::Payload;
 use shared::sla::Verdict;
 use shared::time::Timestamp;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// Most messages that [`Store::standing`] counts.
+pub const STANDING_MAX: u32 = 100_000;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -296,6 +300,26 @@ pub struct NewStream {
     pub batches_replaced: u64,
 }
 
+/// How the sends and looks of one connection stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Messages that wait to be sent and are not scheduled for later; counted up to [`STANDING_MAX`].
+    pub to_send: u64,
+    /// When the look that is overdue longest was due; `None` when none is.
+    pub look_due_since: Option<Timestamp>,
+}
+
+/// A delivery of the past: how long the platform took from creating a message to delivering it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastDelivery {
+    /// Through which connection.
+    pub connection: ConnectionName,
+    /// On which channel.
+    pub channel: Channel,
+    /// By the platform's clock.
+    pub latency: Duration,
+}
+
 /// How much is waiting, for metrics and readiness.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -448,6 +472,14 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ShippableBatch>, Error>;
 
+    /// The latest messages that were delivered, at most `limit`, oldest first.
+    async fn latest_deliveries(&self, limit: u32) -> Result<Vec<PastDelivery>, Error>;
+    /// Which connections have messages that wait with one of these reason codes, and with which.
+    async fn waiting_for(&self, codes: Vec<String>)
+    -> Result<Vec<(ConnectionName, String)>, Error>;
+    /// How a connection's sends and looks stand.
+    async fn standing(&self, connection: ConnectionName, now: Timestamp)
+    -> Result<Standing, Error>;
     /// How much is waiting.
     async fn backlog(&self) -> Result<Backlog, Error>;
     /// Ends the store: everything queued is committed, later calls fail with [`Error::Stopped`].

@@ -7,7 +7,7 @@
 use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
 use crate::engine::{Connection, Engine};
 use crate::failpoint::{self, Call, Point};
-use crate::platform::{Priority, ReadError, SendOutcome};
+use crate::platform::{Priority, ReadError, Refusal, SendOutcome};
 use crate::store::{Applied, Claim, Error, Work};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -20,6 +20,7 @@ use shared::time::Timestamp;
 use shared::validate::{Context, validate};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Dispatchers that run side by side.
 pub const DISPATCHERS: usize = 4;
@@ -28,6 +29,10 @@ const CLAIMS_MAX: u32 = 8;
 const CONTEXT_AGE_MAX: Duration = Duration::from_secs(60);
 /// The wait before a conversation that could not be read is tried again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The wait before the settings are asked again for a connection they do not name.
+const MISSING_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// See [`held_for`].
+const HELD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The worker that sends.
 pub struct Dispatch;
@@ -53,53 +58,72 @@ impl Worker for Dispatch {
         for claim in &overdue {
             apply(engine, claim, Happening::DeadlinePassed, Actor::Proxy, false, None).await?;
         }
-        let claims =
-            engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
-        let idle = claims.is_empty() && overdue.is_empty();
-        try_join_all(claims.iter().map(|claim| dispatch(engine, claim))).await?;
+        let except = engine.without_room_to_send();
+        let claims = engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX, except).await?;
+        let done = try_join_all(claims.iter().map(|claim| dispatch(engine, claim))).await?;
+        let idle = overdue.is_empty() && !done.contains(&Done::Something);
         Ok(if idle { Progress::Idle } else { Progress::More })
     }
 }
 
-async fn dispatch(engine: &Engine, claim: &Claim) -> Result<(), Error> {
+/// Whether something became of a claim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Something,
+    /// It was given back as it was.
+    Nothing,
+}
+
+async fn dispatch(engine: &Engine, claim: &Claim) -> Result<Done, Error> {
+    let held = |reason: Option<Reason>, wait: Duration| async move {
+        let happening = Happening::Held { reason, wait };
+        apply(engine, claim, happening, Actor::Proxy, false, None).await?;
+        Ok(Done::Something)
+    };
+    let give_back = || async {
+        engine.store.release(claim.message_id.clone(), claim.epoch).await?;
+        Ok(Done::Nothing)
+    };
     let Some(connection) = engine.connection(&claim.connection) else {
         let text = "The connection it was for is no longer configured.";
-        let reason = Reason::new("connection_missing", text);
-        let wait = Some(READ_AGAIN_AFTER);
-        apply(engine, claim, Happening::NotSent { reason, wait }, Actor::Proxy, false, None)
-            .await?;
-        return Ok(());
+        return held(Some(Reason::new("connection_missing", text)), MISSING_AGAIN_AFTER).await;
     };
+    let is_first = claim.delivery.attempts == 0;
+    if !is_first && let Err(wait) = connection.gate.take_retry() {
+        return held(None, wait).await;
+    }
     let conversation = match context(engine, connection, claim).await? {
         Reading::Known(conversation) => conversation,
         Reading::Refused(reason) => {
             apply(engine, claim, Happening::Refused { reason }, Actor::Platform, false, None)
                 .await?;
-            return Ok(());
+            return Ok(Done::Something);
         }
+        Reading::Held(reason, wait) => return held(Some(reason), wait).await,
         Reading::Later(reason, wait) => {
             let happening = Happening::NotSent { reason, wait: Some(wait) };
             apply(engine, claim, happening, Actor::Proxy, false, None).await?;
-            return Ok(());
+            return Ok(Done::Something);
         }
-        Reading::NoPermit => {
-            return engine.store.release(claim.message_id.clone(), claim.epoch).await;
-        }
+        Reading::NotNow => return give_back().await,
     };
     let channel = Some(conversation.channel.clone());
     if let Some(reason) = refusal_by_rules(claim, &conversation) {
         apply(engine, claim, Happening::Refused { reason }, Actor::Proxy, false, channel).await?;
-        return Ok(());
+        return Ok(Done::Something);
     }
-    let Some(permit) = connection.budget.permit_within(Priority::Send, PERMIT_PATIENCE).await
-    else {
-        return engine.store.release(claim.message_id.clone(), claim.epoch).await;
+    let Ok(permit) = connection.permit(Priority::Send, PERMIT_PATIENCE).await else {
+        return give_back().await;
     };
     let started =
-        apply(engine, claim, Happening::AttemptStarted, Actor::Proxy, true, channel).await?;
+        apply(engine, claim, Happening::AttemptStarted, Actor::Proxy, true, channel.clone())
+            .await?;
     if !matches!(started, Applied::Done(_)) {
         // Cancelled or claimed by another in the meantime: it is not ours to send.
-        return Ok(());
+        return Ok(Done::Something);
+    }
+    if is_first {
+        connection.gate.first_attempt();
     }
     failpoint::hit(Point::BeforeRequest(Call::Send));
     let outcome = connection
@@ -109,7 +133,12 @@ async fn dispatch(engine: &Engine, claim: &Claim) -> Result<(), Error> {
     failpoint::hit(Point::AfterAnswer(Call::Send));
     let happening = match outcome {
         SendOutcome::Accepted { platform_id, receipt, was_there } => {
+            connection.measured.submitted(Instant::now());
             Happening::Taken { platform_id, receipt, was_there }
+        }
+        SendOutcome::Held(reason) => {
+            let wait = held_for(connection);
+            Happening::Held { reason: Some(reason), wait }
         }
         SendOutcome::Refused(reason) => Happening::Refused { reason },
         SendOutcome::NotSent { reason, wait } => Happening::NotSent { reason, wait },
@@ -121,12 +150,21 @@ async fn dispatch(engine: &Engine, claim: &Claim) -> Result<(), Error> {
         outcome = outcome_word(&happening),
         "attempt ended"
     );
-    apply(engine, claim, happening, Actor::Platform, false, None).await?;
+    apply(engine, claim, happening, Actor::Platform, false, channel).await?;
     engine.nudges.reconcile.notify_one();
     engine.nudges.track.notify_one();
     // The next message of this conversation may go now.
     engine.nudges.dispatch.notify_one();
-    Ok(())
+    Ok(Done::Something)
+}
+
+/// How long a message waits that met a pause. Where one message was refused for what may be its own fault,
+/// others are to find out whether the pause is over; where all are, it may go first again.
+fn held_for(connection: &Connection) -> Duration {
+    match connection.gate.paused() {
+        Some(Refusal::Permission | Refusal::Place) => HELD_AGAIN_AFTER,
+        Some(Refusal::Token) | None => Duration::ZERO,
+    }
 }
 
 fn outcome_word(happening: &Happening) -> &'static str {
@@ -134,6 +172,7 @@ fn outcome_word(happening: &Happening) -> &'static str {
         Happening::Taken { .. } => "accepted",
         Happening::Refused { .. } => "refused",
         Happening::NotSent { .. } => "not sent",
+        Happening::Held { .. } => "held",
         _ => "unknown",
     }
 }
@@ -142,7 +181,8 @@ enum Reading {
     Known(Conversation),
     Refused(Reason),
     Later(Reason, Duration),
-    NoPermit,
+    Held(Reason, Duration),
+    NotNow,
 }
 
 /// The conversation as it is now, or as it was less than [`CONTEXT_AGE_MAX`] ago.
@@ -159,9 +199,8 @@ async fn context(
     {
         return Ok(Reading::Known(known));
     }
-    let Some(permit) = connection.budget.permit_within(Priority::Send, PERMIT_PATIENCE).await
-    else {
-        return Ok(Reading::NoPermit);
+    let Ok(permit) = connection.permit(Priority::Send, PERMIT_PATIENCE).await else {
+        return Ok(Reading::NotNow);
     };
     failpoint::hit(Point::BeforeRequest(Call::Read));
     let answer = connection.platform.read_conversation(permit, id).await;
@@ -175,6 +214,13 @@ async fn context(
                 .await?;
             Ok(Reading::Known(conversation))
         }
+        Err(ReadError::NotFound) if connection.gate.refused(Refusal::Place) => {
+            Ok(Reading::Held(Refusal::Place.reason(), held_for(connection)))
+        }
+        Err(ReadError::Forbidden(_)) if connection.gate.refused(Refusal::Permission) => {
+            Ok(Reading::Held(Refusal::Permission.reason(), held_for(connection)))
+        }
+        Err(ReadError::Closed(_)) => Ok(Reading::NotNow),
         Err(ReadError::NotFound) => {
             let text = "The platform knows no such conversation.";
             Ok(Reading::Refused(Reason::new("conversation_not_found", text)))
@@ -184,7 +230,7 @@ async fn context(
         }
         Err(ReadError::Wait(wait)) => {
             let text = "The platform's request limit was reached.";
-            Ok(Reading::Later(Reason::new("rate_limited", text), wait))
+            Ok(Reading::Held(Reason::new("rate_limited", text), wait))
         }
         Err(ReadError::Unavailable(text)) => {
             let text = format!("The conversation could not be read: {text}");

@@ -112,13 +112,17 @@ pub(crate) async fn apply(
     channel: Option<Channel>,
 ) -> Result<Applied, Error> {
     let mut failures = 0;
+    let mut policy = engine.policy(&claim.connection).clone();
+    if let (Some(connection), Some(channel)) = (engine.connection(&claim.connection), &channel) {
+        policy.first_look = connection.measured.first_look(channel);
+    }
     loop {
         let change = Change {
             message_id: claim.message_id.clone(),
             epoch: Some(claim.epoch),
             happening: happening.clone(),
             actor,
-            policy: engine.policy(&claim.connection).clone(),
+            policy: policy.clone(),
             jitter: clock::jitter(),
             keep_claim,
             channel: channel.clone(),

@@ -6,7 +6,7 @@
 //! three looks over a minute is absent, and whatever cannot be told apart waits for a person.
 
 use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
-use crate::engine::{Connection, Engine};
+use crate::engine::{Connection, Engine, NotNow};
 use crate::failpoint::{self, Call, Point};
 use crate::platform::{Listed, Priority, Snapshot};
 use crate::store::{Applied, Claim, Error, Work};
@@ -101,9 +101,11 @@ async fn look(
     claim: &Claim,
     attempt_at: Option<Timestamp>,
 ) -> Result<Option<Happening>, Error> {
-    let Some(permit) = connection.budget.permit_within(Priority::Reconcile, PERMIT_PATIENCE).await
-    else {
-        return Ok(None);
+    let permit = match connection.permit(Priority::Reconcile, PERMIT_PATIENCE).await {
+        Ok(permit) => permit,
+        Err(NotNow::NoPermit) => return Ok(None),
+        // It is tried again later; when that has not helped for long, a person has to decide.
+        Err(NotNow::Closed(_)) => return Ok(Some(Happening::LookFailed)),
     };
     failpoint::hit(Point::BeforeRequest(Call::Look));
     let answer = connection.platform.read_conversation(permit, &claim.conversation_id).await;

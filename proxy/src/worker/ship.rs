@@ -17,6 +17,7 @@ use crate::audit::{self, HmacSigner};
 use crate::clock;
 use crate::engine::{Engine, Sink};
 use crate::failpoint::{self, Call, Point};
+use crate::platform::breaker::CallEnd;
 use crate::platform::http;
 use crate::store::{Error, Recorded, ShippableBatch, Shipped, Store};
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use serde_json::Value;
+use shared::api::BreakerState;
 use shared::id::ConnectionName;
 use shared::time::Timestamp;
 use shared::wait;
@@ -102,6 +104,10 @@ pub async fn ship_next(
     schedule: &Schedule,
     now: Timestamp,
 ) -> Result<bool, Error> {
+    if sink.closed_for().is_some() {
+        // Not tried, so nothing is recorded: the batch is where it was.
+        return Ok(false);
+    }
     let Some(next) = store.next_batch_to_ship(connection.clone(), now).await? else {
         return Ok(false);
     };
@@ -175,6 +181,19 @@ pub trait Post: Send + Sync {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Answer, String>;
+
+    /// How long a post should wait because the sink does not work; `None` when it may go.
+    fn closed_for(&self) -> Option<Duration> {
+        None
+    }
+
+    /// A person says that it works again.
+    fn hurry(&self) {}
+
+    /// Where the breaker of its host is.
+    fn breaker(&self) -> BreakerState {
+        BreakerState::Closed
+    }
 }
 
 #[async_trait]
@@ -189,7 +208,16 @@ impl Post for Sink {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let response = request.send().await.map_err(|error| http::describe(&error))?;
+        let closed = |_| "the sink does not work; it is tried again by itself".to_owned();
+        let pass = self.guard.enter().map_err(closed)?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let not_connected = error.is_connect() || error.is_builder();
+                pass.ended(if not_connected { CallEnd::NotConnected } else { CallEnd::Failed });
+                return Err(http::describe(&error));
+            }
+        };
         let status = response.status().as_u16();
         let wait = http::stated_wait(response.headers());
         let clock_off = http::clock_off(response.headers());
@@ -202,7 +230,21 @@ impl Post for Sink {
             200..=299 | 409 => read(response).await,
             _ => Ok(Vec::new()),
         };
+        let is_well = body.is_ok() && status < 500;
+        pass.ended(if is_well { CallEnd::Answered } else { CallEnd::Failed });
         Ok(Answer { status, wait, last_sequence, clock_off, body })
+    }
+
+    fn closed_for(&self) -> Option<Duration> {
+        self.guard.closed_for()
+    }
+
+    fn hurry(&self) {
+        self.guard.hurry();
+    }
+
+    fn breaker(&self) -> BreakerState {
+        self.guard.state()
     }
 }
 

@@ -4,23 +4,26 @@
 //! with sends, which go first. A read that fails only moves that conversation's next look.
 
 use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
-use crate::engine::{Connection, Engine};
+use crate::engine::{Connection, Engine, NotNow};
 use crate::failpoint::{self, Call, Point};
-use crate::platform::Priority;
-use crate::store::{Claim, Error, Work};
+use crate::platform::{Priority, ReadError};
+use crate::store::{Applied, Claim, Error, Work};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::api::Actor;
-use shared::delivery::{Happening, State};
+use shared::delivery::{Delivery, Happening, State};
 use shared::id::{ConnectionName, ConversationId};
 use shared::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Few at a time: while requests are scarce, what becomes due next must not wait behind a long batch.
 const CLAIMS_MAX: u32 = 8;
 const READS_AT_ONCE: usize = 8;
+/// The shortest wait before a platform is looked at again through which nothing went.
+const CLOSED_AGAIN: Duration = Duration::from_secs(1);
 
 /// The worker that looks for receipts.
 pub struct Track;
@@ -72,23 +75,29 @@ async fn look(
     claims: &[Claim],
     now: Timestamp,
 ) -> Result<(), Error> {
-    let Some(permit) = connection.budget.permit_within(Priority::Look, PERMIT_PATIENCE).await
-    else {
-        for claim in claims {
-            engine.store.release(claim.message_id.clone(), claim.epoch).await?;
+    let permit = match connection.permit(Priority::Look, PERMIT_PATIENCE).await {
+        Ok(permit) => permit,
+        Err(NotNow::Closed(closed)) => return postpone(engine, claims, closed.wait, now).await,
+        Err(NotNow::NoPermit) => {
+            for claim in claims {
+                engine.store.release(claim.message_id.clone(), claim.epoch).await?;
+            }
+            return Ok(());
         }
-        return Ok(());
     };
+    note_lag(connection, claims, now);
     failpoint::hit(Point::BeforeRequest(Call::Look));
     let answer = connection.platform.read_conversation(permit, id).await;
     failpoint::hit(Point::AfterAnswer(Call::Look));
     let snapshot = match answer {
         Ok(snapshot) => snapshot,
+        Err(ReadError::Closed(_)) => return postpone(engine, claims, CLOSED_AGAIN, now).await,
         Err(error) => {
             tracing::warn!(conversation.id = %id, %error, "a look failed");
             return fail(engine, claims, now).await;
         }
     };
+    let channel = snapshot.conversation.channel.clone();
     engine.store.remember_conversation(connection.name.clone(), snapshot.conversation).await?;
     for claim in claims {
         let receipt = claim.delivery.platform_id.as_ref().and_then(|id| snapshot.receipts.get(id));
@@ -97,11 +106,54 @@ async fn look(
             Some(receipt) => Happening::Observed(receipt.clone()),
             None => Happening::LookFailed,
         };
-        apply(engine, claim, happening, Actor::Platform, over, None).await?;
+        let applied = apply(engine, claim, happening, Actor::Platform, over, None).await?;
+        if let Applied::Done(after) = applied
+            && let Some(latency) = latency_just_learned(&claim.delivery, &after)
+        {
+            connection.measured.delivered(&channel, latency);
+        }
         if over {
             // Refused, and rightly, when this very look brought the receipt.
             apply(engine, claim, Happening::HorizonPassed, Actor::Proxy, false, None).await?;
         }
+    }
+    Ok(())
+}
+
+/// How long the platform took, if this look was the first to see the delivery.
+fn latency_just_learned(before: &Delivery, after: &Delivery) -> Option<Duration> {
+    if before.delivery_seen_at.is_some() {
+        return None;
+    }
+    let ms = after.platform_delivered_at?.ms_since(after.platform_created_at?);
+    u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+/// How late this look is against the time it was planned for.
+fn note_lag(connection: &Connection, claims: &[Claim], now: Timestamp) {
+    let due = claims.iter().filter_map(|claim| claim.delivery.due_at).min();
+    let made_at = crate::clock::now().max(now);
+    let late = due.map(|due| u64::try_from(made_at.ms_since(due)).unwrap_or(0));
+    if let Some(late) = late {
+        connection.measured.looked(Duration::from_millis(late), Instant::now());
+    }
+}
+
+/// A look that is not made now, because nothing goes through: later, and not counted. At the horizon it was
+/// the last one.
+async fn postpone(
+    engine: &Engine,
+    claims: &[Claim],
+    wait: Duration,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let wait = wait.max(CLOSED_AGAIN);
+    for claim in claims {
+        let happening = match is_over(engine, claim, now) {
+            true => Happening::HorizonPassed,
+            false => Happening::LookPostponed { wait },
+        };
+        apply(engine, claim, happening, Actor::Proxy, false, None).await?;
     }
     Ok(())
 }

@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test would")]
 
 mod horizon;
+mod learning;
+mod refusals;
 mod stage;

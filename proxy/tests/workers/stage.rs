@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::State as Extracted;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use proxy::audit::HmacSigner;
@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use shared::api::MessageDetail;
 use shared::channel::Channel;
-use shared::delivery::{Delivery, Policy};
+use shared::delivery::{Delivery, Policy, State};
 use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
 use shared::payload::Payload;
 use shared::time::Timestamp;
@@ -37,6 +37,7 @@ type Rule = Box<dyn Fn(&Method, &str) -> Option<Response> + Send>;
 #[derive(Clone)]
 pub struct Platform {
     rule: Arc<Mutex<Rule>>,
+    calls: Arc<Mutex<Vec<String>>>,
     /// The statuses of the messages it took: all of them have this one.
     status: Arc<Mutex<&'static str>>,
 }
@@ -55,26 +56,42 @@ impl Platform {
         });
     }
 
+    /// Works again.
+    pub fn work(&self) {
+        self.answer(|_, _| None);
+    }
+
     /// What is said of every message from now on.
     pub fn report(&self, status: &'static str) {
         *self.status.lock().unwrap() = status;
     }
+
+    /// Calls so far whose method and path contain `part`.
+    pub fn calls(&self, part: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|call| call.contains(part)).count()
+    }
 }
 
 async fn serve(
-    State(platform): State<Platform>,
+    Extracted(platform): Extracted<Platform>,
     method: Method,
     uri: Uri,
     _body: Bytes,
 ) -> Response {
     let path = uri.path();
+    let number = {
+        let mut calls = platform.calls.lock().unwrap();
+        calls.push(format!("{method} {path}"));
+        calls.len()
+    };
     if let Some(answer) = (platform.rule.lock().unwrap())(&method, path) {
         return answer;
     }
     let created = "2026-11-22T10:00:00.000Z";
     if path == "/oauth/token" {
+        let token = format!("token-{number}");
         return axum::Json(
-            json!({"access_token": "token", "token_type": "bearer", "expires_in": 3600}),
+            json!({"access_token": token, "token_type": "bearer", "expires_in": 3600}),
         )
         .into_response();
     }
@@ -87,6 +104,10 @@ async fn serve(
             .into_response();
     }
     let status = *platform.status.lock().unwrap();
+    let times = match status {
+        "queued" => json!({}),
+        _ => json!({"delivered": "2026-11-22T10:00:03.000Z"}),
+    };
     axum::Json(json!({
         "id": id,
         "channelType": "email",
@@ -95,7 +116,7 @@ async fn serve(
             {"id": "c", "role": "customer", "from": {"id": CUSTOMER}},
         ],
         "messages": [{"id": format!("p-{id}"), "status": status, "createdTimestamp": created,
-            "statusTimestamps": {"delivered": "2026-11-22T10:00:03.000Z"}}],
+            "statusTimestamps": times}],
     }))
     .into_response()
 }
@@ -104,6 +125,7 @@ async fn serve(
 pub struct Stage {
     pub platform: Platform,
     pub engine: Engine,
+    url: String,
     _folder: TempDir,
 }
 
@@ -112,6 +134,7 @@ pub async fn stage() -> Stage {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let platform = Platform {
         rule: Arc::new(Mutex::new(Box::new(|_, _| None))),
+        calls: Arc::default(),
         status: Arc::new(Mutex::new("queued")),
     };
     let router = Router::new().fallback(serve).with_state(platform.clone());
@@ -122,7 +145,7 @@ pub async fn stage() -> Stage {
     let store: Arc<dyn Store> =
         Arc::new(Sqlite::open(&folder.path().join("store.sqlite")).unwrap());
     let engine = engine(&url, store);
-    Stage { platform, engine, _folder: folder }
+    Stage { platform, engine, url, _folder: folder }
 }
 
 fn engine(url: &str, store: Arc<dyn Store>) -> Engine {
@@ -159,6 +182,36 @@ pub fn connection() -> ConnectionName {
 }
 
 impl Stage {
+    /// The same record under a new process, as after a restart.
+    pub async fn restart(&mut self) {
+        self.engine = engine(&self.url, Arc::clone(&self.engine.store));
+        self.engine.store.recover(clock::now()).await.unwrap();
+        self.engine.learn_from_record().await.unwrap();
+    }
+
+    /// The connection all messages go through.
+    pub fn main(&self) -> &Connection {
+        &self.engine.connections[0]
+    }
+
+    /// Accepts a message into each of the conversations.
+    pub async fn accept_each(&self, numbers: std::ops::Range<u32>) -> Vec<MessageId> {
+        let mut ids = Vec::new();
+        for number in numbers {
+            ids.push(self.accept(number).await);
+        }
+        ids
+    }
+
+    /// How many of these messages are in this state.
+    pub async fn count(&self, ids: &[MessageId], state: State) -> usize {
+        let mut count = 0;
+        for id in ids {
+            count += usize::from(self.message(id).await.message.delivery.state == state);
+        }
+        count
+    }
+
     /// Accepts a message into conversation `number`.
     pub async fn accept(&self, number: u32) -> MessageId {
         self.accept_through(&connection(), number).await
@@ -196,6 +249,13 @@ impl Stage {
         id
     }
 
+    /// Runs the dispatcher until everything that is due `later` from now had its turn.
+    pub async fn dispatch_all(&self, later: Duration) {
+        for _ in 0..10 {
+            self.dispatch(later).await;
+        }
+    }
+
     /// Runs the dispatcher once, `later` from now.
     pub async fn dispatch(&self, later: Duration) {
         Dispatch.run_once(&self.engine, Self::at(later)).await.unwrap();
@@ -214,4 +274,11 @@ impl Stage {
     pub async fn message(&self, id: &MessageId) -> MessageDetail {
         self.engine.store.find_message(id.clone()).await.unwrap().unwrap()
     }
+}
+
+/// Lets the clock of breakers and pauses go on, while nothing is under way.
+pub async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }

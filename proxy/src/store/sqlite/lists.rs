@@ -1,13 +1,15 @@
 //! Reading messages: pages, figures, and one with everything that is known of it.
 
-use super::rows::{self, BATCH, MESSAGE, all, first, json, stored_key, unsigned};
-use crate::store::{Error, MessageFilter};
+use super::rows::{self, BATCH, MESSAGE, all, first, json, stored_key, to_json, unsigned};
+use crate::store::{Error, MessageFilter, PastDelivery, STANDING_MAX, Standing};
 use rusqlite::{Connection, params};
 use shared::api::{AuditRecord, Message, MessageDetail, Page};
 use shared::audit::AuditEntry;
 use shared::delivery::{Ending, State};
-use shared::id::MessageId;
+use shared::id::{ConnectionName, MessageId};
 use shared::payload::Payload;
+use shared::time::Timestamp;
+use std::time::Duration;
 
 /// See [`crate::store::Store::list_messages`].
 pub fn list(connection: &Connection, filter: &MessageFilter) -> Result<Page<Message>, Error> {
@@ -100,4 +102,63 @@ pub fn detail(connection: &Connection, id: &MessageId) -> Result<Option<MessageD
     })?;
     let events = rows::events(connection, id)?;
     Ok(Some(MessageDetail { message, key, payload, events, audit }))
+}
+
+/// See [`crate::store::Store::latest_deliveries`].
+pub fn latest_deliveries(connection: &Connection, limit: u32) -> Result<Vec<PastDelivery>, Error> {
+    let mut found = Vec::new();
+    for state in [State::Delivered, State::Read] {
+        let sql = format!(
+            "SELECT {MESSAGE} FROM messages m WHERE m.state = ?1 ORDER BY m.position DESC LIMIT ?2"
+        );
+        let messages = all(connection, &sql, (state.as_str(), limit), rows::message)?;
+        found.extend(messages);
+    }
+    found.sort_by_key(|(position, _)| *position);
+    let latest = found.iter().rev().take(usize::try_from(limit).unwrap_or(usize::MAX)).rev();
+    Ok(latest.filter_map(|(_, message)| past_delivery(message)).collect())
+}
+
+fn past_delivery(message: &Message) -> Option<PastDelivery> {
+    let delivery = &message.delivery;
+    let ms = delivery.platform_delivered_at?.ms_since(delivery.platform_created_at?);
+    Some(PastDelivery {
+        connection: message.connection.clone(),
+        channel: message.channel.clone(),
+        latency: Duration::from_millis(u64::try_from(ms).ok()?),
+    })
+}
+
+/// See [`crate::store::Store::waiting_for`].
+pub fn waiting_for(
+    connection: &Connection,
+    codes: &[String],
+) -> Result<Vec<(ConnectionName, String)>, Error> {
+    let sql = "SELECT DISTINCT m.connection AS connection, \
+               json_extract(m.delivery, '$.reason.code') AS code FROM messages m \
+               WHERE m.state = 'retry_wait' AND code IN (SELECT value FROM json_each(?1))";
+    all(connection, sql, [to_json("list of codes", &codes)?], |row| {
+        Ok((rows::connection_name(row.get("connection")?)?, row.get("code")?))
+    })
+}
+
+/// See [`crate::store::Store::standing`].
+pub fn standing(
+    connection: &Connection,
+    name: &ConnectionName,
+    now: Timestamp,
+) -> Result<Standing, Error> {
+    // What waits behind an earlier message of its conversation is due, too, whatever its own time says.
+    let sql = "SELECT count(*) AS count FROM (SELECT 1 FROM messages m WHERE m.connection = ?1 \
+               AND m.state IN ('accepted', 'retry_wait', 'sending', 'unknown') \
+               AND m.state IN ('accepted', 'retry_wait') \
+               AND (m.due_at IS NULL OR m.due_at <= ?2 OR m.state = 'retry_wait') LIMIT ?3)";
+    let arguments = (name.as_str(), now.unix_ms(), STANDING_MAX);
+    let to_send = first(connection, sql, arguments, |row| Ok(unsigned(row.get("count")?)))?;
+    let sql = "SELECT due_at FROM messages WHERE state = 'submitted' AND connection = ?1 \
+               AND due_at <= ?2 ORDER BY due_at LIMIT 1";
+    let look_due_since = first(connection, sql, (name.as_str(), now.unix_ms()), |row| {
+        Ok(Timestamp::from_unix_ms(row.get("due_at")?))
+    })?;
+    Ok(Standing { to_send: to_send.unwrap_or(0), look_due_since })
 }

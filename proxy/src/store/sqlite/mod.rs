@@ -15,7 +15,7 @@ mod writer;
 
 use super::{
     Accepted, Applied, Backlog, Change, Claim, Error, MessageFilter, NewStream, NewSubmission,
-    Recorded, SealWhen, ShippableBatch, Shipped, Signer, Store, Work,
+    PastDelivery, Recorded, SealWhen, ShippableBatch, Shipped, Signer, Standing, Store, Work,
 };
 use crate::failpoint::Commit;
 use async_trait::async_trait;
@@ -590,6 +590,21 @@ impl Store for Sqlite {
         limit: u32,
     ) -> Result<Vec<ShippableBatch>, Error> {
         self.read(move |connection| audit::export(connection, &name, after, limit)).await
+    }
+
+    async fn latest_deliveries(&self, limit: u32) -> Result<Vec<PastDelivery>, Error> {
+        self.read(move |connection| lists::latest_deliveries(connection, limit)).await
+    }
+
+    async fn waiting_for(
+        &self,
+        codes: Vec<String>,
+    ) -> Result<Vec<(ConnectionName, String)>, Error> {
+        self.read(move |connection| lists::waiting_for(connection, &codes)).await
+    }
+
+    async fn standing(&self, name: ConnectionName, now: Timestamp) -> Result<Standing, Error> {
+        self.read(move |connection| lists::standing(connection, &name, now)).await
     }
 
     async fn backlog(&self) -> Result<Backlog, Error> {

@@ -91,7 +91,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         Some(secret) => secret.clone(),
         None => data.audit_secret().map_err(StartError::DataFolder)?,
     };
-    let sqlite = Sqlite::open(&sqlite::path_in(&data.join("")))?;
+    let sqlite = Sqlite::open(&sqlite::path_in(&data.join("")))?.with_quota(config.quota);
     let broken = sqlite.broken();
     let store: Arc<dyn Store> = Arc::new(sqlite);
     let listener = bind(config.listen).await?;

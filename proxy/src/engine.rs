@@ -116,6 +116,8 @@ pub struct Engine {
     pub signer: Arc<HmacSigner>,
     /// How audit batches are kept.
     pub audit: AuditPolicy,
+    /// How long a message is kept after its end; `None` for good.
+    pub retention: Option<Duration>,
     /// Wakes workers.
     pub nudges: Nudges,
 }
@@ -135,6 +137,7 @@ impl Engine {
             threshold_ms: config.threshold_ms,
             signer: Arc::new(signer),
             audit: config.audit.policy.clone(),
+            retention: config.retention,
             nudges: Nudges::default(),
         }
     }

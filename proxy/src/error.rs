@@ -72,6 +72,21 @@ impl From<store::Error> for Failure {
                 )
                 .detail("Nothing was stored. Free some space and try again with the same key.")
             }
+            store::Error::Quota { used, quota } => {
+                let (used, quota) = (used.div_ceil(1_000_000), quota / 1_000_000);
+                tracing::error!(used_mb = used, quota_mb = quota, "the quota is nearly used up");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "storage_full",
+                    "The proxy's database has nearly used up its quota",
+                )
+                .detail(format!(
+                    "Nothing was stored. The database holds {used} MB; above 80 % of its {quota} MB nothing new \
+                     is accepted, so that there is room to finish what was. Raise data.quota_mb, or let ended \
+                     messages be removed (retention.messages_days) and see that the audit sink takes its \
+                     batches; then try again with the same key."
+                ))
+            }
             store::Error::Busy | store::Error::Stopped => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "storage_busy",

@@ -12,6 +12,7 @@ use clap::Subcommand;
 
 use crate::{
     build_console::{self, Finish},
+    command::{self, cargo},
     compress,
     place::Place,
     stamp, tools,
@@ -22,14 +23,30 @@ use crate::{
 pub enum Bench {
     /// How much a browser loads before the console can be used, raw and compressed.
     Size,
+    /// The store: accepts by one caller and by 64, against the disk's own speed.
+    Store,
+    /// The proxy's resident set with a million queued messages.
+    Memory,
+    /// The time from start to ready with 100,000 pending messages.
+    Restart,
 }
 
 /// `cargo xtask bench`.
 pub fn run(what: &Bench) -> Result<ExitCode> {
     match what {
         Bench::Size => size()?,
+        Bench::Store => helper("store")?,
+        Bench::Memory => helper("memory")?,
+        Bench::Restart => helper("restart")?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Measurements that need the proxy's own code are made by its example `bench`, optimised.
+fn helper(what: &str) -> Result<()> {
+    let place = Place::find()?;
+    let words = ["run", "--release", "--package", "proxy", "--example", "bench", "--", what];
+    command::run(&mut cargo(&place, &words))
 }
 
 fn size() -> Result<()> {

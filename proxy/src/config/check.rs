@@ -70,6 +70,9 @@ pub(super) fn check(
         ..Policy::default()
     };
     let audit = audit(written.audit, p);
+    let quota_mb = whole("data.quota_mb", written.data.quota_mb, 0, 1_000_000_000, p);
+    let messages_days =
+        whole("retention.messages_days", written.retention.messages_days, 0, 36_500, p);
     let sandbox_seed = whole("sandbox.seed", written.sandbox.seed, 0, 1 << 53, p);
     if written.connections.is_empty() {
         p.add("connections", "there is none; name at least one");
@@ -90,6 +93,8 @@ pub(super) fn check(
         threshold_ms,
         policy,
         audit,
+        quota: (quota_mb > 0).then_some(quota_mb * 1_000_000),
+        retention: (messages_days > 0).then(|| Duration::from_secs(messages_days * 24 * 60 * 60)),
         sandbox_seed,
         connections,
     })

@@ -34,6 +34,8 @@ pub(super) struct Written {
     pub sla: WrittenSla,
     pub sending: WrittenSending,
     pub audit: WrittenAudit,
+    pub data: WrittenData,
+    pub retention: WrittenRetention,
     pub sandbox: WrittenSandbox,
     pub connections: BTreeMap<String, WrittenConnection>,
 }
@@ -81,6 +83,18 @@ pub(super) struct WrittenAudit {
     pub on_backlog: String,
     pub backlog_entries: Number,
     pub keep_days: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WrittenData {
+    pub quota_mb: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WrittenRetention {
+    pub messages_days: Number,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -37,6 +37,10 @@ pub struct Config {
     pub policy: Policy,
     /// Where audit batches go and how they are signed.
     pub audit: AuditConfig,
+    /// Bytes the database may take; `None` for no limit.
+    pub quota: Option<u64>,
+    /// How long a message is kept after its end; `None` for good.
+    pub retention: Option<Duration>,
     /// The simulated platform's seed.
     pub sandbox_seed: u64,
     /// Platform organisations, by name.

@@ -137,8 +137,16 @@ async fn by_person(
 }
 
 async fn detail(app: &AppState, id: MessageId) -> Result<Response, Failure> {
-    let found = app.engine.store.find_message(id).await?;
-    let mut detail = found.ok_or_else(|| Failure::not_found("message"))?;
+    let Some(mut detail) = app.engine.store.find_message(id.clone()).await? else {
+        let failure = Failure::not_found("message");
+        return Err(match app.engine.store.find_removed(id).await? {
+            Some(at) => failure.detail(format!(
+                "It was removed on {at}, some time after it ended, as the settings say \
+                 (retention.messages_days). Its audit entries are kept apart."
+            )),
+            None => failure,
+        });
+    };
     for batch in detail.audit.iter_mut().filter_map(|record| record.batch.as_mut()) {
         mark_kept(app, batch);
     }

@@ -14,11 +14,14 @@ use shared::audit::seconds;
 use shared::delivery::State as MessageState;
 use shared::sla::{self, THRESHOLD_MS_MAX, Verdict};
 use shared::time::Timestamp;
+use std::collections::VecDeque;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const PERIOD_MAX_MS: i64 = 92 * DAY_MS;
 const BUCKETS: i64 = 24;
 const BREACHES_MAX: usize = 50;
+/// Messages read at once.
+const PAGE: u32 = 1000;
 /// p99 of fewer says more about one message than about all.
 const P99_MIN: usize = 100;
 /// Edges of the histogram in milliseconds: fine where SLAs are, coarse beyond.
@@ -53,8 +56,19 @@ pub async fn report_sla(
         return Err(Failure::bad_request("period", "from must be before to, by at most 92 days"));
     }
     let threshold_ms = wanted.threshold_seconds.map(threshold_ms).transpose()?;
-    let messages = app.engine.store.messages_accepted(from, to).await?;
-    Ok(ok(report(&messages, from, to, threshold_ms, app.engine.threshold_ms)))
+    let mut tally = Tally::new(from, to, threshold_ms);
+    let mut after = None;
+    loop {
+        let page = app.engine.store.messages_accepted(from, to, after, PAGE).await?;
+        after = page.last().map(|(position, last)| (last.delivery.accepted_at, *position));
+        let is_last = page.len() < PAGE as usize;
+        for (_, message) in page {
+            tally.add(message);
+        }
+        if is_last {
+            return Ok(ok(tally.report(app.engine.threshold_ms)));
+        }
+    }
 }
 
 #[expect(
@@ -75,94 +89,114 @@ fn threshold_ms(given: f64) -> Result<u64, Failure> {
     }
 }
 
-/// The report as a function of its messages, oldest first.
-fn report(
-    messages: &[Message],
+/// A report in the making: it takes one message after the other, oldest first, and keeps none but the breaches it
+/// shows, because a period may hold more than memory does.
+struct Tally {
     from: Timestamp,
     to: Timestamp,
     threshold_ms: Option<u64>,
-    policy_ms: u64,
-) -> SlaReport {
-    let width_ms = (to.ms_since(from) + BUCKETS - 1) / BUCKETS;
-    let mut buckets: Vec<TimeBucket> = (0..BUCKETS)
-        .map(|index| TimeBucket {
+    width_ms: i64,
+    buckets: Vec<TimeBucket>,
+    histogram: Vec<HistogramBin>,
+    verdicts: VerdictCounts,
+    cancelled: u64,
+    delivered_ms: Vec<u64>,
+    never: usize,
+    breaches: VecDeque<Message>,
+}
+
+impl Tally {
+    fn new(from: Timestamp, to: Timestamp, threshold_ms: Option<u64>) -> Self {
+        let width_ms = (to.ms_since(from) + BUCKETS - 1) / BUCKETS;
+        let buckets = (0..BUCKETS).map(|index| TimeBucket {
             start: Timestamp::from_unix_ms(from.unix_ms() + index * width_ms),
             verdicts: VerdictCounts::default(),
-        })
-        .collect();
-    let mut histogram: Vec<HistogramBin> = EDGES_MS
-        .iter()
-        .enumerate()
-        .map(|(index, edge)| HistogramBin {
+        });
+        let histogram = EDGES_MS.iter().enumerate().map(|(index, edge)| HistogramBin {
             from_seconds: seconds(*edge),
             to_seconds: EDGES_MS.get(index + 1).map(|next| seconds(*next)),
             count: 0,
-        })
-        .collect();
-    let mut verdicts = VerdictCounts::default();
-    let mut cancelled = 0;
-    let mut delivered_ms = Vec::new();
-    let mut never = 0;
-    let mut breaches = Vec::new();
-    for message in messages {
+        });
+        Self {
+            from,
+            to,
+            threshold_ms,
+            width_ms,
+            buckets: buckets.collect(),
+            histogram: histogram.collect(),
+            verdicts: VerdictCounts::default(),
+            cancelled: 0,
+            delivered_ms: Vec::new(),
+            never: 0,
+            breaches: VecDeque::new(),
+        }
+    }
+
+    fn add(&mut self, message: Message) {
         let delivery = &message.delivery;
         if delivery.state == MessageState::Cancelled {
-            cancelled += 1;
-            continue;
+            self.cancelled += 1;
+            return;
         }
-        let judged = sla::judge(delivery, threshold_ms.unwrap_or(delivery.threshold_ms));
-        verdicts.add(judged.verdict);
-        let index = delivery.accepted_at.ms_since(from) / width_ms;
-        if let Some(bucket) = usize::try_from(index).ok().and_then(|index| buckets.get_mut(index)) {
+        let judged = sla::judge(delivery, self.threshold_ms.unwrap_or(delivery.threshold_ms));
+        self.verdicts.add(judged.verdict);
+        let index = delivery.accepted_at.ms_since(self.from) / self.width_ms;
+        let bucket = usize::try_from(index).ok().and_then(|index| self.buckets.get_mut(index));
+        if let Some(bucket) = bucket {
             bucket.verdicts.add(judged.verdict);
         }
         match judged.elapsed_ms {
             Some(elapsed) => {
-                delivered_ms.push(elapsed);
+                self.delivered_ms.push(elapsed);
                 let bin = EDGES_MS.partition_point(|edge| *edge <= elapsed).saturating_sub(1);
-                if let Some(bin) = histogram.get_mut(bin) {
+                if let Some(bin) = self.histogram.get_mut(bin) {
                     bin.count += 1;
                 }
             }
             None if judged.verdict == Verdict::Breached
                 && delivery.state != MessageState::Submitted =>
             {
-                never += 1;
+                self.never += 1;
             }
             None => {}
         }
         if judged.verdict == Verdict::Breached {
-            breaches.push(Message {
+            if self.breaches.len() == BREACHES_MAX {
+                self.breaches.pop_back();
+            }
+            self.breaches.push_front(Message {
                 verdict: judged.verdict,
                 verdict_cause: judged.cause,
                 elapsed_seconds: judged.elapsed_ms.map(seconds),
-                ..message.clone()
+                ..message
             });
         }
     }
-    delivered_ms.sort_unstable();
-    let population = delivered_ms.len() + never;
-    let percentile = |percent| sla::percentile(&delivered_ms, never, percent).map(seconds);
-    breaches.reverse();
-    breaches.truncate(BREACHES_MAX);
-    SlaReport {
-        from,
-        to,
-        threshold_seconds: threshold_ms.map(seconds),
-        policy_threshold_seconds: seconds(policy_ms),
-        verdicts,
-        cancelled,
-        compliance: compliance(&verdicts),
-        latency: Latency {
-            n: u64::try_from(population).unwrap_or(u64::MAX),
-            never: u64::try_from(never).unwrap_or(u64::MAX),
-            p50_seconds: percentile(50),
-            p95_seconds: percentile(95),
-            p99_seconds: percentile(99).filter(|_| population >= P99_MIN),
-        },
-        histogram,
-        buckets,
-        breaches,
+
+    fn report(mut self, policy_ms: u64) -> SlaReport {
+        let never = self.never;
+        self.delivered_ms.sort_unstable();
+        let population = self.delivered_ms.len() + never;
+        let percentile = |percent| sla::percentile(&self.delivered_ms, never, percent).map(seconds);
+        SlaReport {
+            from: self.from,
+            to: self.to,
+            threshold_seconds: self.threshold_ms.map(seconds),
+            policy_threshold_seconds: seconds(policy_ms),
+            cancelled: self.cancelled,
+            compliance: compliance(&self.verdicts),
+            latency: Latency {
+                n: u64::try_from(population).unwrap_or(u64::MAX),
+                never: u64::try_from(never).unwrap_or(u64::MAX),
+                p50_seconds: percentile(50),
+                p95_seconds: percentile(95),
+                p99_seconds: percentile(99).filter(|_| population >= P99_MIN),
+            },
+            verdicts: self.verdicts,
+            histogram: self.histogram,
+            buckets: self.buckets,
+            breaches: self.breaches.into(),
+        }
     }
 }
 

@@ -29,9 +29,17 @@ pub const STANDING_MAX: u32 = 100_000;
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk or the quota is full; nothing was written.
+    /// The disk is full; nothing was written.
     #[error("the disk is full")]
     Full,
+    /// The database has taken its share of the quota; nothing new is accepted.
+    #[error("the database has {used} of the {quota} bytes it may take")]
+    Quota {
+        /// Bytes in use.
+        used: u64,
+        /// Bytes it may take.
+        quota: u64,
+    },
     /// The database cannot be used now; nothing was written.
     #[error("the database is busy")]
     Busy,
@@ -359,12 +367,27 @@ pub trait Store: Send + Sync {
     async fn count_messages(&self) -> Result<MessageCounts, Error>;
     /// One message with its history and audit.
     async fn find_message(&self, id: MessageId) -> Result<Option<MessageDetail>, Error>;
-    /// Messages accepted in a period, oldest first.
+    /// At most `limit` messages accepted in a period, oldest first, each with its position; `after` is the time
+    /// and the position of the last one of the page before.
     async fn messages_accepted(
         &self,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Message>, Error>;
+        after: Option<(Timestamp, u64)>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Message)>, Error>;
+    /// Removes at most `limit` messages that ended before `ended_before`, with their history and payloads, when
+    /// nothing more is to be done for them and their audit entries are acknowledged; where there is no sink, in the
+    /// connections `unshipped`, sealed ones are enough. Their keys are remembered. Returns how many.
+    async fn remove_ended_messages(
+        &self,
+        ended_before: Timestamp,
+        unshipped: Vec<ConnectionName>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<u64, Error>;
+    /// When a message was removed, if it was there once.
+    async fn find_removed(&self, id: MessageId) -> Result<Option<Timestamp>, Error>;
 
     /// Claims due work for this process until `lease_until`, but none that goes through the connections in
     /// `except`: nothing can be done for them now, and they must hold nobody up.

@@ -1,5 +1,5 @@
 //! Closes audit batches: at 50 entries, or 5 s after the oldest. Sending never waits for it. And keeps house:
-//! old acknowledged batches are forgotten, and a backlog over its limit is said aloud.
+//! old acknowledged batches are forgotten, messages that ended long ago are removed, and a backlog over its limit is said aloud.
 
 use super::{Progress, Worker};
 use crate::engine::{AuditPolicy, Engine};
@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 const OPEN_FOR: Duration = Duration::from_secs(5);
 /// Batches forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 500;
+
+/// Messages removed in one transaction, few enough that nobody waits for it.
+const REMOVED_AT_ONCE: u32 = 50;
 
 /// The worker that seals.
 pub struct Seal;
@@ -91,6 +94,17 @@ impl Worker for Keep {
             engine.store.forget_audit_batches(before(now, keep), FORGOTTEN_AT_ONCE).await?;
         if forgotten == u64::from(FORGOTTEN_AT_ONCE) {
             return Ok(Progress::More);
+        }
+        if let Some(retention) = engine.retention {
+            let without = engine.connections.iter().filter(|one| one.sink.is_none());
+            let unshipped = without.map(|one| one.name.clone()).collect();
+            let until = before(now, retention);
+            let removed =
+                engine.store.remove_ended_messages(until, unshipped, now, REMOVED_AT_ONCE).await?;
+            if removed > 0 {
+                tracing::info!(messages = removed, "removed messages that ended long ago");
+                return Ok(Progress::More);
+            }
         }
         for connection in engine.connections.iter().filter(|one| one.sink.is_some()) {
             let waiting = engine.store.audit_entries_waiting(connection.name.clone()).await?;

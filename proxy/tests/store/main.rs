@@ -60,4 +60,7 @@ against_each_store! {
     changes_are_replayed_in_order_with_the_last_state,
     pages_hold_everything_once,
     what_should_have_been_sent_by_now_is_claimed_to_expire,
+    what_ended_long_ago_is_removed_and_its_key_is_remembered,
+    without_a_sink_sealed_entries_do_not_keep_a_message,
+    periods_are_read_page_by_page,
 }

@@ -715,3 +715,79 @@ pub async fn what_should_have_been_sent_by_now_is_claimed_to_expire(fresh: Fresh
     assert_eq!(detail.message.delivery.reason.unwrap().code, "rate_limited");
     assert_eq!(detail.audit.len(), 2);
 }
+
+pub async fn what_ended_long_ago_is_removed_and_its_key_is_remembered(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    let Accepted::New(answer) = store.accept_submission(submission("old", 1)).await.unwrap() else {
+        panic!("not new")
+    };
+    let id = answer.messages[0].id.clone();
+    let first = claim(store, Work::Send, at(1)).await.remove(0);
+    step(store, &first, Happening::Cancelled, at(2)).await;
+    store.release(first.message_id, first.epoch).await.unwrap();
+    let waiting = accept(store, submission("waiting", 2)).await;
+    let remove = async |ended_before, unshipped| {
+        store.remove_ended_messages(at(ended_before), unshipped, at(500), 10).await.unwrap()
+    };
+    assert_eq!(remove(100, vec![connection()]).await, 0, "its entries are not sealed yet");
+    store.seal_audit_batch(connection(), signer(), SealWhen::Now, at(3)).await.unwrap().unwrap();
+    assert_eq!(remove(100, vec![]).await, 0, "its entries are not acknowledged yet");
+    ship(store, Shipped::Acknowledged, at(4)).await;
+    assert_eq!(remove(2, vec![]).await, 0, "it ended at that moment, not before");
+    assert_eq!(store.find_removed(id.clone()).await.unwrap(), None);
+    let seen = *store.last_event().borrow();
+    assert_eq!(remove(100, vec![]).await, 1);
+    assert_eq!(remove(100, vec![]).await, 0);
+
+    assert!(store.find_message(id.clone()).await.unwrap().is_none());
+    assert_eq!(store.find_removed(id).await.unwrap(), Some(at(500)));
+    assert_eq!(store.find_removed(waiting.clone()).await.unwrap(), None);
+    let again = store.accept_submission(submission("old", 1)).await.unwrap();
+    assert_eq!(again, Accepted::Repeated(answer), "never sent again under its key");
+    let left = everything(store).await;
+    assert_eq!(left.iter().map(|one| &one.id).collect::<Vec<_>>(), [&waiting]);
+    let counts = store.count_messages().await.unwrap();
+    assert_eq!((counts.total, counts.in_flight, counts.cancelled), (1, 1, 0));
+    let period = store.messages_accepted(at(-10), at(10), None, 10).await.unwrap();
+    assert_eq!(period.len(), 1);
+    assert!(store.changes_after(seen, 10).await.unwrap().is_empty());
+    let stream = store.changes_after(0, 10).await.unwrap();
+    assert_eq!(stream.len(), 1, "whoever resumes is told of what is there");
+    // The batch is still what the sink got, and can be sealed again if the stream has to be replaced.
+    assert_eq!(store.export_audit_batches(connection(), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.forget_audit_batches(at(1000), 10).await.unwrap(), 1);
+}
+
+pub async fn without_a_sink_sealed_entries_do_not_keep_a_message(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    accept(store, submission("k", 1)).await;
+    let claimed = claim(store, Work::Send, at(1)).await.remove(0);
+    step(store, &claimed, Happening::Cancelled, at(2)).await;
+    store.release(claimed.message_id, claimed.epoch).await.unwrap();
+    store.seal_audit_batch(connection(), signer(), SealWhen::Now, at(3)).await.unwrap().unwrap();
+    let removed = store.remove_ended_messages(at(100), vec![connection()], at(500), 10).await;
+    assert_eq!(removed.unwrap(), 1);
+    // A sink that comes later still gets everything, and so does a new stream.
+    let why = "test".to_owned();
+    let new = store.start_audit_stream(connection(), why).await.unwrap().unwrap();
+    assert_eq!(new.batches_replaced, 1);
+    let sealed = store.seal_audit_batch(connection(), signer(), SealWhen::Now, at(600)).await;
+    assert_eq!(sealed.unwrap().unwrap().count, 2);
+    assert_eq!(waiting(store).await, 2);
+}
+
+pub async fn periods_are_read_page_by_page(fresh: Fresh) {
+    let store = fresh.store.as_ref();
+    for number in 0..7 {
+        accept(store, submission(&format!("k{number}"), number)).await;
+    }
+    let mut after = None;
+    let mut seen = Vec::new();
+    loop {
+        let page = store.messages_accepted(at(0), at(1), after, 3).await.unwrap();
+        let Some((position, last)) = page.last() else { break };
+        after = Some((last.delivery.accepted_at, *position));
+        seen.extend(page.into_iter().map(|(_, message)| message.conversation_id));
+    }
+    assert_eq!(seen, (0..7).map(conversation).collect::<Vec<_>>());
+}

@@ -173,6 +173,7 @@ fn engine(url: &str, store: Arc<dyn Store>) -> Engine {
         threshold_ms: 10_000,
         signer: Arc::new(HmacSigner::new("k1".into(), &secret).unwrap()),
         audit: AuditPolicy::default(),
+        retention: None,
         nudges: Nudges::default(),
     }
 }

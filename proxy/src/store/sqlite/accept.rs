@@ -1,6 +1,7 @@
 //! Storing a submission, or finding what its key was used for.
 
 use super::audit::entries_waiting;
+use super::removal::used_bytes;
 use super::rows::{all, first, insert_event, json, stored_message_id, to_json};
 use super::steps::event;
 use super::turns;
@@ -11,10 +12,24 @@ use shared::delivery::{Delivery, EventKind, Reason, State};
 use shared::id::{Key, MessageId, SubmissionId};
 use shared::time::Timestamp;
 
-/// See [`crate::store::Store::accept_submission`].
-pub fn accept(connection: &Connection, new: &NewSubmission) -> Result<Accepted, Error> {
+/// How much of its quota the database may have taken for something new to be accepted. The rest is for what
+/// becomes of the messages accepted before: their outcomes are stored whatever the quota says.
+const ACCEPT_BELOW_PERCENT: u64 = 80;
+
+/// See [`crate::store::Store::accept_submission`]. `quota` is the bytes the database may take.
+pub fn accept(
+    connection: &Connection,
+    new: &NewSubmission,
+    quota: Option<u64>,
+) -> Result<Accepted, Error> {
     if let Some(known) = find(connection, &new.owner, &new.key, new.fingerprint)? {
         return Ok(known);
+    }
+    if let Some(quota) = quota {
+        let used = used_bytes(connection)?;
+        if used >= quota / 100 * ACCEPT_BELOW_PERCENT {
+            return Err(Error::Quota { used, quota });
+        }
     }
     if let Some(most) = new.audit_backlog_max {
         let waiting = entries_waiting(connection, &new.connection)?;

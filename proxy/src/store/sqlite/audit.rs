@@ -314,18 +314,32 @@ pub fn forget(
     acknowledged_before: Timestamp,
     limit: u32,
 ) -> Result<u64, Error> {
-    let forgotten = connection.execute(
-        "UPDATE audit_batches SET body = x'' WHERE id IN (SELECT id FROM audit_batches \
-         WHERE shipping = 'acknowledged' AND length(body) > 0 AND acknowledged_at < ?1 \
-         ORDER BY acknowledged_at LIMIT ?2)",
+    let forgotten = all(
+        connection,
+        "SELECT id FROM audit_batches WHERE shipping = 'acknowledged' AND length(body) > 0 \
+         AND acknowledged_at < ?1 ORDER BY acknowledged_at LIMIT ?2",
         (acknowledged_before.unix_ms(), limit),
+        |row| Ok(row.get::<_, i64>(0)?),
     )?;
+    for id in &forgotten {
+        connection
+            .prepare_cached("UPDATE audit_batches SET body = x'' WHERE id = ?1")?
+            .execute([id])?;
+        // Entries of removed messages were kept for this body alone.
+        connection
+            .prepare_cached(
+                "DELETE FROM audit_entries WHERE batch = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = message_id)",
+            )?
+            .execute([id])?;
+    }
     connection.execute(
         "DELETE FROM audit_batches WHERE length(body) = 0 AND id < \
-         coalesce((SELECT min(batch) FROM audit_entries WHERE batch IS NOT NULL), 0)",
+         coalesce((SELECT min(batch) FROM audit_entries WHERE batch IS NOT NULL), \
+         (SELECT max(id) FROM audit_batches))",
         [],
     )?;
-    Ok(u64::try_from(forgotten).unwrap_or(u64::MAX))
+    Ok(u64::try_from(forgotten.len()).unwrap_or(u64::MAX))
 }
 
 /// See [`crate::store::Store::audit_entries_waiting`].

@@ -8,6 +8,7 @@ mod accept;
 mod audit;
 pub mod backup;
 mod lists;
+mod removal;
 mod rows;
 mod steps;
 mod turns;
@@ -47,6 +48,12 @@ const _: () = assert!(MIGRATIONS.len() as i64 == SCHEMA_VERSION - 1, "every vers
 const READERS: usize = 4;
 const READERS_PERMITS: u32 = 4;
 const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Pages of 4 KiB in the write-ahead log before it is folded into the file: 32 MiB.
+const LOG_PAGES: i64 = 8192;
+/// Memory for pages of the writing connection.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// Prepared statements kept by a connection, more than there are.
+const STATEMENTS: usize = 256;
 
 /// Why the database cannot be used. The file is left as it was found.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +96,7 @@ pub type Queueing = fn() -> Duration;
 pub struct Sqlite {
     /// Set where everything happens on the thread of the caller.
     in_line: Option<Queueing>,
+    quota: Option<u64>,
     writer: Mutex<Option<Writer>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     readers: Arc<Mutex<Vec<Connection>>>,
@@ -107,6 +115,13 @@ impl Sqlite {
     /// meet the same store; and nothing is synced, because no machine fails here.
     pub fn open_in_line(path: &Path, queueing: Queueing) -> Result<Self, OpenError> {
         Self::open_as(path, Some(queueing))
+    }
+
+    /// With so many bytes that the database may take; its log comes on top.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Option<u64>) -> Self {
+        self.quota = quota;
+        self
     }
 
     fn open_as(path: &Path, in_line: Option<Queueing>) -> Result<Self, OpenError> {
@@ -133,6 +148,7 @@ impl Sqlite {
         };
         Ok(Self {
             in_line,
+            quota: None,
             writer: Mutex::new(Some(writer)),
             thread: Mutex::new(thread),
             readers: Arc::new(Mutex::new(readers)),
@@ -272,7 +288,15 @@ fn prepare(connection: &Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    // Folding the log into the file syncs both. Done rarely, it is shared by thousands of commits; what a crash
+    // leaves in the log is at most this, and read back in a moment.
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // Each command of a commit has a savepoint, whose undo pages would otherwise go through a temporary file: more
+    // bytes than the commit itself.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Keys and identifiers go to places all over their indexes.
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }
 
@@ -309,7 +333,8 @@ impl Store for Sqlite {
             | Accepted::NoResend { .. }
             | Accepted::AuditBacklog { .. } => None,
         };
-        self.write_as(move |connection| accept::accept(connection, &new), commit).await
+        let quota = self.quota;
+        self.write_as(move |connection| accept::accept(connection, &new, quota), commit).await
     }
 
     async fn find_accepted(
@@ -379,13 +404,50 @@ impl Store for Sqlite {
         &self,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Message>, Error> {
+        after: Option<(Timestamp, u64)>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Message)>, Error> {
         self.read(move |connection| {
             let sql = format!(
-                "SELECT {MESSAGE} FROM messages m WHERE m.accepted_at >= ?1 AND m.accepted_at < ?2 \
-                 ORDER BY m.position"
+                "SELECT {MESSAGE} FROM messages m WHERE (m.accepted_at, m.position) > (?1, ?2) \
+                 AND m.accepted_at < ?3 ORDER BY m.accepted_at, m.position LIMIT ?4"
             );
-            all(connection, &sql, (from.unix_ms(), to.unix_ms()), |row| Ok(rows::message(row)?.1))
+            let (at, position) = after.map_or((from, 0), |(at, position)| (at, signed(position)));
+            let page = (at.unix_ms(), position, to.unix_ms(), limit);
+            all(connection, &sql, page, |row| {
+                let (position, message) = rows::message(row)?;
+                Ok((unsigned(position), message))
+            })
+        })
+        .await
+    }
+
+    async fn remove_ended_messages(
+        &self,
+        ended_before: Timestamp,
+        unshipped: Vec<ConnectionName>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<u64, Error> {
+        let unshipped = to_json("list of connections", &unshipped)?;
+        // Found by a reader, so that looking through what may not go yet holds up no writer.
+        let words = unshipped.clone();
+        let found = self
+            .read(move |connection| removal::removable(connection, ended_before, &words, limit))
+            .await?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |connection| {
+            removal::remove(connection, &found, ended_before, &unshipped, now)
+        })
+        .await
+    }
+
+    async fn find_removed(&self, id: MessageId) -> Result<Option<Timestamp>, Error> {
+        self.read(move |connection| {
+            let sql = "SELECT removed_at FROM removed_messages WHERE id = ?1";
+            first(connection, sql, [id.as_str()], |row| Ok(rows::timestamp(row.get(0)?)))
         })
         .await
     }

@@ -146,7 +146,7 @@ mod tests {
                 resend: None,
                 audit_backlog_max: None,
             };
-            accept::accept(&connection, &new).unwrap();
+            accept::accept(&connection, &new, None).unwrap();
         }
         connection
     }

@@ -8,6 +8,7 @@ use crate::data_folder::{DataFolder, Opened};
 use crate::store::sqlite;
 use crate::store::sqlite::backup::{self, BackupError, Contents};
 use clap::Args;
+use shared::delivery::Dedup;
 use std::path::PathBuf;
 
 /// What `waybill backup` takes.
@@ -71,11 +72,23 @@ pub fn restore(args: &RestoreArgs, config: &Config) -> Exit {
         }
     };
     let database = sqlite::path_in(&config.data);
-    match backup::restore(&database, &args.from, clock::now()) {
+    let forgetful: Vec<_> = config
+        .connections
+        .iter()
+        .filter(|one| one.policy.dedup == Dedup::None)
+        .map(|one| (one.name.clone(), one.policy.clone()))
+        .collect();
+    match backup::restore(&database, &args.from, &forgetful, clock::now()) {
         Ok(done) => {
             print_line(&format!("{}: {}", database.display(), shown(&done.contents)));
             if let Some(replaced) = done.replaced {
                 eprintln!("waybill: what it replaced is in {}", replaced.display());
+            }
+            if done.doubtful > 0 {
+                let doubtful = done.doubtful;
+                eprintln!(
+                    "waybill: {doubtful} messages may have been sent since the backup; they are looked for first"
+                );
             }
             if done.streams > 0 {
                 let streams = done.streams;

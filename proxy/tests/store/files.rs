@@ -1,9 +1,10 @@
 //! What the embedded store promises about its file: everything survives, and a file it should not touch
 //! stays as it was.
 
+use crate::suite::submission;
 use proxy::audit::HmacSigner;
 use proxy::store::sqlite::{OpenError, Sqlite};
-use proxy::store::{MessageFilter, SealWhen, Store, Work};
+use proxy::store::{Accepted, Error, MessageFilter, SealWhen, Store, Work};
 use shared::delivery::{Delivery, State};
 use shared::id::{ConnectionName, MessageId, SubmissionId};
 use shared::time::Timestamp;
@@ -170,4 +171,102 @@ async fn a_closed_store_says_so_and_reopens_with_everything() {
     assert!(
         store.list_messages(MessageFilter { limit: 1, ..MessageFilter::default() }).await.is_ok()
     );
+}
+
+/// Bad inputs, row 76: the log cut at every kind of place, or with a byte flipped.
+#[tokio::test]
+async fn row_76_a_torn_log_gives_every_commit_before_the_tear() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite");
+    let log = folder.path().join("store.sqlite-wal");
+    let store = Sqlite::open(&path).unwrap();
+    store.accept_submission(submission("in-the-file", 0)).await.unwrap();
+    store.close().await;
+    let store = Sqlite::open(&path).unwrap();
+    // Where each commit ends in the log.
+    let mut ends = Vec::new();
+    for number in 1..=6 {
+        store.accept_submission(submission(&format!("k{number}"), number)).await.unwrap();
+        ends.push(usize::try_from(fs::metadata(&log).unwrap().len()).unwrap());
+    }
+    let (file_bytes, log_bytes) = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
+    drop(store);
+    let messages_in = async |log_bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        fs::write(&path, &file_bytes).unwrap();
+        fs::write(folder.path().join("store.sqlite-wal"), log_bytes).unwrap();
+        let store = Sqlite::open(&path).unwrap();
+        let found = store.count_messages().await.unwrap().total;
+        store.accept_submission(submission("after-it", 9)).await.unwrap();
+        assert_eq!(store.count_messages().await.unwrap().total, found + 1);
+        store.close().await;
+        Sqlite::open(&path).unwrap().close().await;
+        usize::try_from(found).unwrap()
+    };
+    let frame = 24 + 4096;
+    let mut cuts = vec![0, 1, 31, 32, 33, 32 + 24, 32 + frame, log_bytes.len()];
+    for end in &ends {
+        cuts.extend([end - frame - 1, end - frame, end - 1, *end, end + 1, end + 24]);
+    }
+    for cut in cuts.into_iter().filter(|cut| *cut <= log_bytes.len()) {
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        assert_eq!(messages_in(&log_bytes[..cut]).await, 1 + whole, "cut at {cut}, ends {ends:?}");
+    }
+    for flipped in [40, ends[0] + 30, ends[2] - 5, ends[4] + 10] {
+        let mut bytes = log_bytes.clone();
+        bytes[flipped] ^= 0xff;
+        let whole = ends.iter().filter(|end| **end <= flipped).count();
+        assert_eq!(messages_in(&bytes).await, 1 + whole, "flipped at {flipped}, ends {ends:?}");
+    }
+}
+
+/// Bad inputs, row 76: what SQLite keeps beside the file, deleted while stopped.
+#[tokio::test]
+async fn row_76_without_its_index_everything_is_there_and_without_its_log_what_was_folded_in() {
+    for (deleted, expected) in [("store.sqlite-shm", 2), ("store.sqlite-wal", 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        let store = Sqlite::open(&path).unwrap();
+        store.accept_submission(submission("first", 1)).await.unwrap();
+        store.close().await;
+        let store = Sqlite::open(&path).unwrap();
+        store.accept_submission(submission("second", 2)).await.unwrap();
+        let after = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), after.path().join(entry.file_name())).unwrap();
+        }
+        fs::remove_file(after.path().join(deleted)).unwrap();
+        let store = Sqlite::open(&after.path().join("store.sqlite")).unwrap();
+        assert_eq!(store.count_messages().await.unwrap().total, expected, "without {deleted}");
+        store.close().await;
+    }
+}
+
+/// Bad inputs, row 73, as far as the quota goes: nothing new, and everything that was accepted goes on.
+#[tokio::test]
+async fn row_73_a_quota_refuses_what_is_new_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite");
+    let store = Sqlite::open(&path).unwrap().with_quota(Some(1_000_000));
+    let mut accepted = 0;
+    let refused = loop {
+        match store.accept_submission(submission(&format!("k{accepted}"), accepted)).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    let Error::Quota { used, quota: 1_000_000 } = refused else { panic!("{refused}") };
+    assert!((800_000..900_000).contains(&used), "{used}");
+    assert!(accepted > 50, "{accepted}");
+    assert_eq!(store.count_messages().await.unwrap().total, u64::from(accepted));
+    let again = store.accept_submission(submission("k0", 0)).await.unwrap();
+    assert!(matches!(again, Accepted::Repeated(_)), "{again:?}");
+    let now = submission("any", 0).delivery.accepted_at.plus(std::time::Duration::from_secs(1));
+    let lease = now.plus(std::time::Duration::from_secs(60));
+    assert_eq!(store.claim(Work::Send, now, lease, 5, Vec::new()).await.unwrap().len(), 5);
+    store.close().await;
+    let store = Sqlite::open(&path).unwrap().with_quota(Some(2_000_000));
+    store.accept_submission(submission("new", 0)).await.unwrap();
 }

@@ -35,7 +35,7 @@ fn conversation(number: u32) -> ConversationId {
 }
 
 /// A new submission into conversation `number`; every call has other identifiers.
-fn submission(key: &str, number: u32) -> NewSubmission {
+pub fn submission(key: &str, number: u32) -> NewSubmission {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut random = [0u8; 10];
     random[..4].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());

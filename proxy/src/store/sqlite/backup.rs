@@ -13,8 +13,12 @@
 //! ```
 
 use super::{Damage, OpenError, audit, bring_up_to_date, damaged_or, first_damage, inspect};
-use super::{prepare, rows};
+use super::{prepare, rows, steps};
+use crate::store::Change;
 use rusqlite::{Connection, OpenFlags};
+use shared::api::Actor;
+use shared::delivery::{Happening, Policy, Reason};
+use shared::id::ConnectionName;
 use shared::time::Timestamp;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -45,6 +49,8 @@ pub struct Restored {
     pub replaced: Option<PathBuf>,
     /// Audit streams that begin anew.
     pub streams: usize,
+    /// Messages that may have been sent after the backup was made, and are looked for before anything else.
+    pub doubtful: usize,
 }
 
 /// Why a backup or a restore was not made. Nothing was changed.
@@ -162,14 +168,22 @@ fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 /// Puts the backup `from` in the place of `database`, which nobody may be using. `now` names the file that holds what
 /// was replaced. Each audit stream ends with what the sink had acknowledged when the backup was made, and another
 /// begins, so that the sink sees a new stream and not a rolled-back one.
-pub fn restore(database: &Path, from: &Path, now: Timestamp) -> Result<Restored, BackupError> {
+///
+/// What was waiting to be sent may have been sent since. Where the platform recognises a key it just goes again; on
+/// the connections in `forgetful`, with their policies, its outcome is unknown from now on.
+pub fn restore(
+    database: &Path,
+    from: &Path,
+    forgetful: &[(ConnectionName, Policy)],
+    now: Timestamp,
+) -> Result<Restored, BackupError> {
     finish_restore(database).map_err(io_error(database))?;
     let restored = beside(database, ".restored");
     for part in PARTS {
         remove(&beside(&restored, part)).map_err(io_error(&restored))?;
     }
-    let prepared = prepare_restored(from, &restored);
-    let (contents, streams) = match prepared {
+    let prepared = prepare_restored(from, &restored, forgetful, now);
+    let (contents, streams, doubtful) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             for part in PARTS {
@@ -181,12 +195,17 @@ pub fn restore(database: &Path, from: &Path, now: Timestamp) -> Result<Restored,
     let replaced = free_name(database, now);
     decide(database, &replaced).map_err(io_error(&restored))?;
     finish_restore(database).map_err(io_error(database))?;
-    Ok(Restored { contents, replaced: replaced.exists().then_some(replaced), streams })
+    Ok(Restored { contents, replaced: replaced.exists().then_some(replaced), streams, doubtful })
 }
 
-/// Copies the backup, refuses what is none, and makes it what is to be in use: its contents and how many audit
-/// streams begin anew.
-fn prepare_restored(from: &Path, restored: &Path) -> Result<(Contents, usize), BackupError> {
+/// Copies the backup, refuses what is none, and makes it what is to be in use: its contents, how many audit streams
+/// begin anew, and how many messages are doubtful.
+fn prepare_restored(
+    from: &Path,
+    restored: &Path,
+    forgetful: &[(ConnectionName, Policy)],
+    now: Timestamp,
+) -> Result<(Contents, usize, usize), BackupError> {
     let name = shown(from);
     let foreign = |what| BackupError::Foreign { path: name.clone(), what };
     let mut source = match File::open(from) {
@@ -242,16 +261,18 @@ fn prepare_restored(from: &Path, restored: &Path) -> Result<(Contents, usize), B
     if found < super::SCHEMA_VERSION {
         bring_up_to_date(&mut connection, found).map_err(unusable)?;
     }
-    let streams = new_streams(&mut connection).map_err(|error| BackupError::Io {
+    let failed = |error: crate::store::Error| BackupError::Io {
         path: name.clone(),
         source: io::Error::other(error.to_string()),
-    })?;
+    };
+    let streams = new_streams(&mut connection).map_err(failed)?;
+    let doubtful = doubt(&mut connection, forgetful, now).map_err(failed)?;
     let contents = contents(&connection).map_err(unusable)?;
     // One file again, without a log beside it.
     connection.pragma_update(None, "journal_mode", "DELETE").map_err(unusable)?;
     connection.close().map_err(|(_, source)| unusable(source))?;
     sync(restored)?;
-    Ok((contents, streams))
+    Ok((contents, streams, doubtful))
 }
 
 fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error> {
@@ -264,6 +285,48 @@ fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error
     }
     transaction.commit()?;
     Ok(names.len())
+}
+
+/// Makes the outcome unknown of everything that may have been sent after the backup was made. To the state machine
+/// that is an attempt, begun when the message was accepted, whose answer nobody has.
+fn doubt(
+    connection: &mut Connection,
+    forgetful: &[(ConnectionName, Policy)],
+    now: Timestamp,
+) -> Result<usize, crate::store::Error> {
+    let transaction = connection.transaction()?;
+    let mut doubtful = 0;
+    for (name, policy) in forgetful {
+        let waiting = rows::all(
+            &transaction,
+            "SELECT id, accepted_at FROM messages WHERE connection = ?1 \
+             AND (state = 'retry_wait' OR (state = 'accepted' AND due_at <= ?2)) ORDER BY position",
+            (name.as_str(), now.unix_ms()),
+            |row| Ok((rows::stored_message_id(row.get(0)?)?, rows::timestamp(row.get(1)?))),
+        )?;
+        doubtful += waiting.len();
+        for (message_id, accepted_at) in waiting {
+            let text = "It may have been sent after the backup was made that was restored.";
+            let reason = Reason::new("restored", text);
+            let steps =
+                [(Happening::AttemptStarted, accepted_at), (Happening::Ambiguous { reason }, now)];
+            for (happening, at) in steps {
+                let change = Change {
+                    message_id: message_id.clone(),
+                    epoch: None,
+                    happening,
+                    actor: Actor::Proxy,
+                    policy: policy.clone(),
+                    jitter: 0.0,
+                    keep_claim: false,
+                    channel: None,
+                };
+                steps::apply(&transaction, &change, at)?;
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(doubtful)
 }
 
 /// From here on the restored file is the database, whatever happens.
@@ -414,7 +477,7 @@ mod tests {
             fs::rename(beside(&database, "-kept"), beside(&database, "-wal")).unwrap();
             // What `restore` does up to the swap, then some of its steps, then death.
             let restored = beside(&database, ".restored");
-            prepare_restored(&copy, &restored).unwrap();
+            prepare_restored(&copy, &restored, &[], Timestamp::from_unix_ms(0)).unwrap();
             let replaced = free_name(&database, Timestamp::from_unix_ms(0));
             decide(&database, &replaced).unwrap();
             for _ in 0..steps {
@@ -431,6 +494,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_may_have_been_sent_since_is_unknown_where_keys_are_forgotten() {
+        let mut connection = crate::store::sqlite::turns::tests::backlog(3);
+        let later = Timestamp::from_unix_ms(1_795_341_700_000);
+        let states = |connection: &Connection| -> Vec<String> {
+            let sql = "SELECT state FROM messages ORDER BY position";
+            rows::all(connection, sql, [], |row| Ok(row.get(0)?)).unwrap()
+        };
+        assert_eq!(doubt(&mut connection, &[], later).unwrap(), 0);
+        assert_eq!(states(&connection), ["accepted"; 3]);
+        let main = ConnectionName::parse("main").unwrap();
+        assert_eq!(doubt(&mut connection, &[(main, Policy::default())], later).unwrap(), 3);
+        assert_eq!(states(&connection), ["unknown"; 3]);
+        let claim = |work| {
+            let lease = Timestamp::from_unix_ms(later.unix_ms() + 60_000);
+            steps::claim(&connection, work, later, lease, 8, &[]).unwrap().len()
+        };
+        assert_eq!((claim(crate::store::Work::Send), claim(crate::store::Work::Reconcile)), (0, 3));
+    }
+
     #[tokio::test]
     async fn a_restore_that_dies_before_its_swap_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -442,7 +525,7 @@ mod tests {
         fs::write(beside(&database, ".restored"), b"half a file").unwrap();
         Sqlite::open(&database).unwrap().close().await;
         assert_eq!(marks(&database), ["later"]);
-        let done = restore(&database, &copy, Timestamp::from_unix_ms(0)).unwrap();
+        let done = restore(&database, &copy, &[], Timestamp::from_unix_ms(0)).unwrap();
         assert!(marks(&database).is_empty());
         assert_eq!(marks(&done.replaced.unwrap()), ["later"]);
     }

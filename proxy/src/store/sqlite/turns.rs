@@ -101,7 +101,7 @@ pub fn let_next(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::store::sqlite::{SCHEMA, accept, steps};
     use crate::store::{Change, NewSubmission, Work};
     use rusqlite::Connection;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     /// A database with so many messages waiting in one conversation.
-    fn backlog(messages: u32) -> Connection {
+    pub fn backlog(messages: u32) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(SCHEMA).unwrap();
         for number in 0..messages {

@@ -4,8 +4,9 @@
 use crate::suite::submission;
 use proxy::audit::HmacSigner;
 use proxy::store::sqlite::{OpenError, Sqlite};
-use proxy::store::{Accepted, Error, MessageFilter, SealWhen, Store, Work};
-use shared::delivery::{Delivery, State};
+use proxy::store::{Accepted, Change, Claim, Error, MessageFilter, SealWhen, Store, Work};
+use shared::api::Actor;
+use shared::delivery::{Delivery, Happening, Policy, State};
 use shared::id::{ConnectionName, MessageId, SubmissionId};
 use shared::time::Timestamp;
 use std::fs;
@@ -269,4 +270,79 @@ async fn row_73_a_quota_refuses_what_is_new_and_nothing_else() {
     store.close().await;
     let store = Sqlite::open(&path).unwrap().with_quota(Some(2_000_000));
     store.accept_submission(submission("new", 0)).await.unwrap();
+}
+
+/// Bad inputs, row 73: a full disk on accept, on attempt and on seal. Nothing is half written, and everything goes on
+/// when space returns.
+#[tokio::test]
+async fn row_73_a_full_disk_refuses_every_write_and_leaves_nothing_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("store.sqlite")).unwrap();
+    for number in 0..40 {
+        store.accept_submission(submission(&format!("k{number}"), number)).await.unwrap();
+    }
+    let now = submission("any", 0).delivery.accepted_at.plus(std::time::Duration::from_secs(1));
+    let lease = now.plus(std::time::Duration::from_secs(600));
+    let claims = store.claim(Work::Send, now, lease, 40, Vec::new()).await.unwrap();
+    assert_eq!(claims.len(), 40);
+    let change = |claim: &Claim, happening| Change {
+        message_id: claim.message_id.clone(),
+        epoch: Some(claim.epoch),
+        happening,
+        actor: Actor::Proxy,
+        policy: Policy::default(),
+        jitter: 0.0,
+        keep_claim: true,
+        channel: None,
+    };
+    // No page more than there is: whatever needs one is refused.
+    store.limit_pages(Some(1)).await.unwrap();
+    let mut more = 0;
+    let full = loop {
+        match store.accept_submission(submission(&format!("more{more}"), 100 + more)).await {
+            Ok(_) => more += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, Error::Full), "{full}");
+    let mut begun = 0;
+    let full = loop {
+        let Some(claim) = claims.get(begun) else { panic!("every attempt found space") };
+        match store.apply(change(claim, Happening::AttemptStarted), now).await {
+            Ok(_) => begun += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, Error::Full), "{full}");
+    let first = &claims[begun];
+    let detail = store.find_message(first.message_id.clone()).await.unwrap().unwrap();
+    assert_eq!(detail.message.delivery.state, State::Accepted, "no attempt without a commit");
+    assert_eq!(detail.events.len(), 1, "and no trace of one");
+    assert_eq!(store.count_messages().await.unwrap().total, u64::from(40 + more));
+
+    store.limit_pages(None).await.unwrap();
+    let new = store.accept_submission(submission(&format!("more{more}"), 100 + more)).await;
+    assert!(matches!(new.unwrap(), Accepted::New(_)), "the same key, once");
+    for claim in &claims {
+        store.apply(change(claim, Happening::Cancelled), now).await.unwrap();
+    }
+    let main = submission("any", 0).connection;
+    let secret = secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+    let signer = Arc::new(HmacSigner::new("k1".into(), &secret).unwrap());
+    store.limit_pages(Some(1)).await.unwrap();
+    let mut sealed = 0;
+    loop {
+        let signer = signer.clone();
+        match store.seal_audit_batch(main.clone(), signer, SealWhen::Now, now).await {
+            Ok(Some(batch)) => {
+                sealed += 1;
+                assert_eq!(batch.sequence, sealed);
+            }
+            Ok(None) => panic!("every batch found space"),
+            Err(error) => break assert!(matches!(error, Error::Full), "{error}"),
+        }
+    }
+    store.limit_pages(None).await.unwrap();
+    let next = store.seal_audit_batch(main, signer, SealWhen::Now, now).await.unwrap().unwrap();
+    assert_eq!(next.sequence, sealed + 1, "no gap");
 }

@@ -124,6 +124,14 @@ impl Sqlite {
         self
     }
 
+    /// Makes the disk full for this store at so many pages, and `None` gives all the space back: for tests, which
+    /// cannot fill a real one everywhere. To SQLite both are the same error.
+    pub async fn limit_pages(&self, pages: Option<u32>) -> Result<(), Error> {
+        let pages = pages.unwrap_or(u32::MAX - 1);
+        self.write(move |connection| Ok(connection.pragma_update(None, "max_page_count", pages)?))
+            .await
+    }
+
     fn open_as(path: &Path, in_line: Option<Queueing>) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let unusable = |source| OpenError::Unusable { path: name.clone(), source };

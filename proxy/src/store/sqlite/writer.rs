@@ -105,7 +105,12 @@ fn in_savepoint<T>(
     work: impl FnOnce(&Connection) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let savepoint = transaction.savepoint().map_err(classify)?;
-    let value = work(&savepoint)?;
+    // A statement that finds the disk full or the database busy says so like a commit would: the caller waits and
+    // tries again, and does not take it for a broken database.
+    let value = work(&savepoint).map_err(|error| match error {
+        Error::Database(error) => classify(error),
+        other => other,
+    })?;
     savepoint.commit().map_err(classify)?;
     Ok(value)
 }

@@ -110,6 +110,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
             audit_previous_secret: config.audit.previous.as_ref().map(|(_, secret)| secret.clone()),
             client_id: None,
             client_secret: None,
+            ..SandboxOptions::default()
         };
         let sandbox = Sandbox::open(options)?;
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;

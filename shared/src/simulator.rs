@@ -17,7 +17,7 @@ pub use message::Simulator;
 pub use world::{
     Behaviour, CLOSED_CONVERSATION, FAILING_CONVERSATION, GUIDE_CONVERSATION,
     NO_AGENT_CONVERSATION, NO_RECEIPTS_CONVERSATION, SMS_CONVERSATION, SimulatedConversation,
-    world,
+    crowd, world,
 };
 
 /// Compares with a committed fixture; a native run with `UPDATE_SNAPSHOTS` set writes it instead.

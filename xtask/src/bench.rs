@@ -29,6 +29,16 @@ pub enum Bench {
     Memory,
     /// The time from start to ready with 100,000 pending messages.
     Restart,
+    /// Platform requests for each delivered message, against a loop that does what the guide's code does.
+    Requests {
+        /// How often each is measured; the median counts. A round takes about eight minutes.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Accepts per second over HTTP, against a handler that stores nothing.
+    Http,
+    /// Accepts per second while audit batches are shipped, against the same without a sink.
+    Audit,
 }
 
 /// `cargo xtask bench`.
@@ -38,15 +48,27 @@ pub fn run(what: &Bench) -> Result<ExitCode> {
         Bench::Store => helper("store")?,
         Bench::Memory => helper("memory")?,
         Bench::Restart => helper("restart")?,
+        Bench::Requests { rounds } => traffic(&["requests", &rounds.to_string()])?,
+        Bench::Http => traffic(&["http"])?,
+        Bench::Audit => traffic(&["audit"])?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measurements that need the proxy's own code are made by its example `bench`, optimised.
+/// The store and the process are measured by the proxy's example `bench`, optimised.
 fn helper(what: &str) -> Result<()> {
+    example("bench", &[what])
+}
+
+/// The proxy between its callers and the platform is measured by its example `traffic`, optimised.
+fn traffic(words: &[&str]) -> Result<()> {
+    example("traffic", words)
+}
+
+fn example(name: &str, words: &[&str]) -> Result<()> {
     let place = Place::find()?;
-    let words = ["run", "--release", "--package", "proxy", "--example", "bench", "--", what];
-    command::run(&mut cargo(&place, &words))
+    let run = ["run", "--release", "--package", "proxy", "--example", name, "--"];
+    command::run(&mut cargo(&place, &[&run[..], words].concat()))
 }
 
 fn size() -> Result<()> {

@@ -58,6 +58,7 @@ pub async fn sandbox(args: SandboxArgs) -> Exit {
         audit_previous_secret: None,
         client_id: None,
         client_secret: None,
+        ..SandboxOptions::default()
     };
     let sandbox = match Sandbox::open(options) {
         Ok(sandbox) => sandbox,

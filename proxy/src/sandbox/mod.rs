@@ -34,6 +34,7 @@ use shared::simulator::{Behaviour, SimulatedConversation};
 use shared::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a sandbox is made from.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,10 @@ pub struct SandboxOptions {
     pub audit_secret: Option<SecretString>,
     /// The key before it, while keys are being changed: batches sealed under it verify too.
     pub audit_previous_secret: Option<SecretString>,
+    /// Conversations beside those every sandbox has, for measurements.
+    pub crowd: u32,
+    /// Every message is delivered exactly so long after it was taken, and nothing else becomes of it.
+    pub delivered_after: Option<Duration>,
     /// The client id to accept; `None` takes the stored one, or makes one.
     pub client_id: Option<String>,
     /// The client secret to accept; `None` takes the stored one, or makes one.
@@ -134,6 +139,7 @@ struct Inner {
     clock: clock::Clock,
     faults: faults::Faults,
     window: Mutex<limit::Window>,
+    delivered_after: Option<Duration>,
 }
 
 impl Sandbox {
@@ -153,6 +159,8 @@ impl Sandbox {
         }
         let client_id = store.setting_or("client_id", random_uuid)?;
         let client_secret = store.setting_or("client_secret", random_secret)?.into();
+        let mut world = shared::simulator::world(seed);
+        world.extend(shared::simulator::crowd(seed, options.crowd));
         let real = crate::clock::now();
         let clock = clock::Clock::restore(store.state("clock")?, real);
         store.put_state("clock", &clock.saved())?;
@@ -165,7 +173,8 @@ impl Sandbox {
             client_secret,
             audit_secret: options.audit_secret,
             audit_previous_secret: options.audit_previous_secret,
-            world: shared::simulator::world(seed),
+            world,
+            delivered_after: options.delivered_after,
             made_at,
             store,
             clock,

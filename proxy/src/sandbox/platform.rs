@@ -157,7 +157,13 @@ fn report(
 ) -> Report {
     let mut status = Receipt::Queued;
     let mut times = StatusTimestamps::default();
-    let mut history = history(sandbox.0.seed, conversation, message.ordinal);
+    let mut history = match sandbox.0.delivered_after {
+        Some(after) => {
+            let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+            vec![(0, Receipt::Queued), (after, Receipt::Delivered)]
+        }
+        None => history(sandbox.0.seed, conversation, message.ordinal),
+    };
     let Treatment { late_ms, is_lost, is_disordered, .. } = message.treatment;
     if is_lost {
         history.retain(|(_, receipt)| matches!(receipt, Receipt::Queued | Receipt::Sent));

@@ -59,7 +59,11 @@ impl Worker for Dispatch {
             apply(engine, claim, Happening::DeadlinePassed, Actor::Proxy, false, None).await?;
         }
         let except = engine.without_room_to_send();
-        let claims = engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX, except).await?;
+        // A backlog that cannot go anywhere is not even looked through.
+        let claims = match except.len() == engine.connections.len() {
+            true => Vec::new(),
+            false => engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX, except).await?,
+        };
         let done = try_join_all(claims.iter().map(|claim| dispatch(engine, claim))).await?;
         let idle = overdue.is_empty() && !done.contains(&Done::Something);
         Ok(if idle { Progress::Idle } else { Progress::More })

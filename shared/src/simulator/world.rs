@@ -84,6 +84,15 @@ impl SimulatedConversation {
     }
 }
 
+/// So many further conversations, all ordinary and by email: for measurements with more of them than the
+/// [`world`] has.
+pub fn crowd(seed: u64, count: u32) -> Vec<SimulatedConversation> {
+    let mut maker = Maker { draws: Draws::new(Purpose::World, seed, [1; 16], 0) };
+    let more =
+        (ORDINARY..ORDINARY + count.min(1000)).map(|one| maker.ordinary(one, Channel::Email));
+    more.flatten().collect()
+}
+
 /// Every conversation of the simulated platform: the guide's own first, then the ordinary ones, then those
 /// that go wrong.
 pub fn world(seed: u64) -> Vec<SimulatedConversation> {

@@ -221,11 +221,15 @@ async fn row_58_a_platform_that_is_down_delays_messages_and_refuses_nothing() {
         let body = text("main", &to.id, &to.from, &to.to, "While it is down");
         ids.push(waybill.api.send(&key("down", number), &body).await);
     }
+    // Without a token no attempt is begun: the messages wait as they are, and the connection says why.
     eventually("the proxy has tried", async || {
-        let message = waybill.api.message(&ids[0]).await;
-        found(message["state"] == "retry_wait", message)
+        let budget = waybill.api.read("/api/v1/budget").await;
+        found(!budget["items"][0]["problem"].is_null(), budget)
     })
     .await;
+    for id in &ids {
+        assert_eq!(waybill.api.message(id).await["attempts"], 0);
+    }
     let sandbox = SandboxProcess::start_at(&place, &address).await;
     sandbox.put_speed(10.0).await;
     let stage = Stage { waybill, sandbox, place };

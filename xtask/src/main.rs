@@ -1,4 +1,4 @@
-//! The commands of the workspace: `cargo xtask up`, `test`, `build`, `bench` and `crash`.
+//! The commands of the workspace: `cargo xtask up`, `test`, `build`, `bench`, `crash` and `sim`.
 //! This file parses the command line and passes on; each command has a module of its own.
 //! Nothing here knows what Waybill does: it only builds, starts and checks it.
 
@@ -17,6 +17,7 @@ mod place;
 mod probe;
 mod progress;
 mod rows;
+mod sim;
 mod stamp;
 mod tally;
 mod test;
@@ -73,6 +74,18 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u32,
     },
+    /// Run the whole sending pipeline on simulated time with everything going wrong, for many seeds.
+    Sim {
+        /// How many seeds.
+        #[arg(long, default_value_t = 1000)]
+        seeds: u32,
+        /// The first of them.
+        #[arg(long, default_value_t = 1)]
+        first: u32,
+        /// This seed alone: what it does is the same every time.
+        #[arg(long)]
+        seed: Option<u32>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -86,6 +99,7 @@ fn main() -> ExitCode {
             place::Place::find().and_then(|place| rows::write(&place)).map(|()| ExitCode::SUCCESS)
         }
         Task::Crash { kills, seed } => crash::run(kills, seed),
+        Task::Sim { seeds, first, seed } => sim::run(seeds, first, seed),
     };
     result.unwrap_or_else(|error| {
         eprintln!("\nerror: {error:#}");

@@ -440,6 +440,11 @@ pub async fn batches_are_sealed_by_count_and_age_and_chained(fresh: Fresh) {
     let second = seal(SealWhen::OldestAt(at(4)), at(9)).await.unwrap().unwrap();
     assert_eq!((second.sequence, second.count), (2, 10));
     assert_eq!(seal(SealWhen::Now, at(10)).await.unwrap(), None);
+    // The clock is set back by a day: nobody waits until it has caught up with the entries.
+    accept(store, submission("k30", 30)).await;
+    assert_eq!(deliver_all(store, "q-", at(10)).await, 1);
+    let third = seal(SealWhen::OldestAt(at(-86_395)), at(-86_390)).await.unwrap().unwrap();
+    assert_eq!((third.sequence, third.count), (3, 2));
     let exported = store.export_audit_batches(connection(), 0, 10).await.unwrap();
     let mut previous = FIRST_PREVIOUS.to_owned();
     for one in &exported {

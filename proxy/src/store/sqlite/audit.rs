@@ -21,7 +21,7 @@ pub fn seal(
     when: SealWhen,
     now: Timestamp,
 ) -> Result<Option<AuditBatch>, Error> {
-    let Some(entries) = due_entries(connection, name, when)? else { return Ok(None) };
+    let Some(entries) = due_entries(connection, name, when, now)? else { return Ok(None) };
     let stream = first(
         connection,
         "SELECT stream, last_sequence, last_chain FROM streams WHERE connection = ?1",
@@ -77,6 +77,7 @@ fn due_entries(
     connection: &Connection,
     name: &ConnectionName,
     when: SealWhen,
+    now: Timestamp,
 ) -> Result<Option<Vec<(i64, Vec<u8>)>>, Error> {
     let limit = u32::try_from(audit::ENTRIES_MAX).unwrap_or(u32::MAX);
     let waiting = all(
@@ -92,13 +93,16 @@ fn due_entries(
             ))
         },
     )?;
-    let Some((_, oldest, _)) = waiting.first() else {
+    if waiting.is_empty() {
         let SealWhen::IdleSince(moment) = when else { return Ok(None) };
         return Ok(is_idle(connection, name, moment)?.then(Vec::new));
-    };
+    }
     let is_due = match when {
         SealWhen::Now => true,
-        SealWhen::OldestAt(moment) => *oldest <= moment.unix_ms(),
+        // One from the future was made before the clock was set back, nobody knows how long ago.
+        SealWhen::OldestAt(moment) => {
+            waiting.iter().any(|(_, made, _)| *made <= moment.unix_ms() || *made > now.unix_ms())
+        }
         SealWhen::IdleSince(_) => return Ok(None),
     };
     let mut bytes = 2;

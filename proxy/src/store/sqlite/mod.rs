@@ -21,6 +21,7 @@ use super::{
 use crate::failpoint::Commit;
 use async_trait::async_trait;
 use rows::{MESSAGE, all, first, json, signed, to_json, unsigned};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use shared::api::{
     AuditBatch, LiveEvent, Message, MessageCounts, MessageDetail, Page, Submission,
@@ -304,8 +305,15 @@ fn prepare(connection: &Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Keys and identifiers go to places all over their indexes.
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
+}
+
+/// A statement keeps its plan whatever its parameters are. Otherwise SQLite plans every claim anew, because
+/// an index that holds some rows only might fit another parameter better.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn open_readers(path: &Path) -> rusqlite::Result<Vec<Connection>> {
@@ -314,6 +322,7 @@ fn open_readers(path: &Path) -> rusqlite::Result<Vec<Connection>> {
         .map(|_| {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_WAIT)?;
+            keep_plans(&connection)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(connection)
         })

@@ -1,0 +1,194 @@
+//! What goes wrong in a run, and when: rates and outages drawn from the seed. After [`Weather::calm_from`]
+//! nothing goes wrong any more.
+
+use crate::world::Dice;
+
+/// What befalls one call to the platform.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// No connection can be made.
+    Refused,
+    /// 429.
+    Limited,
+    /// The request is lost, and nobody answers.
+    LostRequest,
+    /// The request arrives in time, its answer does not.
+    LostReply,
+    /// The request arrives when the caller has given up long ago.
+    LateRequest,
+    /// A 5xx instead of doing it.
+    ErrorBefore,
+    /// A 5xx after doing it.
+    ErrorAfter,
+    /// A yes that names no message.
+    NoId,
+    /// A yes that names another message.
+    WrongId,
+    /// A final no.
+    Rejected,
+    /// 403.
+    NoRights,
+}
+
+/// What befalls one post to the sink.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SinkTrouble {
+    /// Nothing.
+    None,
+    /// This status, and nothing is stored.
+    Status(u16),
+    /// It is stored; this status.
+    StoredStatus(u16),
+    /// It is not stored; no answer.
+    Lost,
+    /// It is stored; no answer.
+    LostReply,
+    /// It is stored; the answer breaks off.
+    HalfReply,
+}
+
+/// See the module's text.
+pub struct Weather {
+    /// From this true time on nothing goes wrong.
+    pub calm_from: i64,
+    rates: Vec<(u32, Trouble)>,
+    read_failures: u32,
+    outages: Vec<(i64, i64, Trouble)>,
+    sink_rates: Vec<(u32, SinkTrouble)>,
+    sink_outages: Vec<(i64, i64, SinkTrouble)>,
+    /// In a hundred: receipts that are lost, late beyond the horizon, failed, read.
+    pub never: u32,
+    pub very_late: u32,
+    pub failing: u32,
+    pub reading: u32,
+    /// In a hundred: looks that get an older receipt than the one before.
+    pub stale: u32,
+}
+
+impl Weather {
+    /// The weather of a seed from `begin` on.
+    pub fn new(seed: u64, begin: i64, calm_from: i64) -> Self {
+        let mut dice = Dice::new(seed, 1);
+        let mut rate = |most: u32| if dice.percent(40) { 0 } else { dice.within(0, most) };
+        use Trouble::{
+            ErrorAfter, ErrorBefore, LateRequest, Limited, LostReply, LostRequest, NoId, NoRights,
+            Refused, Rejected, WrongId,
+        };
+        let rates = [
+            (10, Refused),
+            (10, Limited),
+            (12, LostRequest),
+            (15, LostReply),
+            (8, LateRequest),
+            (8, ErrorBefore),
+            (10, ErrorAfter),
+            (6, NoId),
+            (4, WrongId),
+            (6, Rejected),
+        ];
+        let rates = rates.map(|(most, trouble)| (rate(most), trouble)).to_vec();
+        let sink_rates = [
+            (10, SinkTrouble::Status(500)),
+            (8, SinkTrouble::Status(429)),
+            (5, SinkTrouble::Status(408)),
+            (4, SinkTrouble::Status(401)),
+            (3, SinkTrouble::Status(301)),
+            (3, SinkTrouble::Status(409)),
+            (3, SinkTrouble::Status(410)),
+            (6, SinkTrouble::StoredStatus(503)),
+            (10, SinkTrouble::Lost),
+            (15, SinkTrouble::LostReply),
+            (6, SinkTrouble::HalfReply),
+        ];
+        let sink_rates = sink_rates.map(|(most, trouble)| (rate(most), trouble)).to_vec();
+        let (never, very_late, failing) = (rate(20), rate(15), rate(20));
+        let (reading, stale, read_failures) = (rate(60), rate(40), rate(30));
+        let span = u32::try_from(calm_from - begin).unwrap_or(0);
+        let mut outage = || {
+            let from = begin + dice.ms(0, span);
+            (from, from + dice.ms(1_000, span / 3))
+        };
+        let kinds = [Refused, LostRequest, LostReply, ErrorBefore, ErrorAfter, NoRights, Limited];
+        let mut outages = Vec::new();
+        let mut sink_outages = Vec::new();
+        for kind in kinds {
+            let (from, to) = outage();
+            outages.push((from, to, kind));
+        }
+        for kind in [
+            SinkTrouble::Status(503),
+            SinkTrouble::Lost,
+            SinkTrouble::LostReply,
+            SinkTrouble::Status(400),
+        ] {
+            let (from, to) = outage();
+            sink_outages.push((from, to, kind));
+        }
+        // Not all of them in every run.
+        outages.retain(|_| dice.percent(25));
+        sink_outages.retain(|_| dice.percent(30));
+        Self {
+            calm_from,
+            rates,
+            read_failures,
+            outages,
+            sink_rates,
+            sink_outages,
+            never,
+            very_late,
+            failing,
+            reading,
+            stale,
+        }
+    }
+
+    /// What befalls a POST of a message now.
+    pub fn strike_send(&self, now: i64, dice: &mut Dice) -> Trouble {
+        if now >= self.calm_from {
+            return Trouble::None;
+        }
+        pick(now, &self.outages, &self.rates, dice).unwrap_or(Trouble::None)
+    }
+
+    /// What befalls a read now; a read has no effect, so the kinds that differ by it are one.
+    pub fn strike_read(&self, now: i64, dice: &mut Dice) -> Trouble {
+        if now >= self.calm_from {
+            return Trouble::None;
+        }
+        let rates = [
+            (self.read_failures / 3, Trouble::Refused),
+            (self.read_failures / 3, Trouble::LostReply),
+            (self.read_failures / 6, Trouble::Limited),
+        ];
+        pick(now, &self.outages, &rates, dice).unwrap_or(Trouble::None)
+    }
+
+    /// What befalls a post to the sink now.
+    pub fn strike_sink(&self, now: i64, dice: &mut Dice) -> SinkTrouble {
+        if now >= self.calm_from {
+            return SinkTrouble::None;
+        }
+        pick(now, &self.sink_outages, &self.sink_rates, dice).unwrap_or(SinkTrouble::None)
+    }
+}
+
+fn pick<T: Copy>(
+    now: i64,
+    outages: &[(i64, i64, T)],
+    rates: &[(u32, T)],
+    dice: &mut Dice,
+) -> Option<T> {
+    let mut roll = dice.within(0, 99);
+    if let Some((.., trouble)) = outages.iter().find(|(from, to, _)| (*from..*to).contains(&now)) {
+        return Some(*trouble);
+    }
+    for (rate, trouble) in rates {
+        if roll < *rate {
+            return Some(*trouble);
+        }
+        roll -= rate;
+    }
+    None
+}

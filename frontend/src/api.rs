@@ -10,8 +10,9 @@ use leptos::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::{
-    Budget, DecideRequest, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail, MessageQuery,
-    Options, Page, Problem, ResendRequest, SlaReport, SubmissionAccepted, SubmissionRequest, path,
+    Budget, Connection, DecideRequest, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail,
+    MessageQuery, Options, Page, Problem, ResendRequest, ResumeAnswer, ResumeRequest, SlaReport,
+    SubmissionAccepted, SubmissionRequest, path,
 };
 use shared::conversation::Conversation;
 use shared::id::{ConnectionName, Key, MessageId};
@@ -131,6 +132,17 @@ impl Client {
     ) -> Result<MessageDetail, Problem> {
         let builder = Request::post(&path::fill(path::MESSAGE_DECIDE, "id", id.as_str()));
         self.post(builder, &request).await
+    }
+
+    /// Lets what waits for a connection be tried now.
+    pub async fn resume_connection(self, name: ConnectionName) -> Result<Connection, Problem> {
+        let builder = Request::post(&path::fill(path::CONNECTION_RESUME, "name", name.as_str()));
+        self.post(builder, &serde_json::json!({})).await
+    }
+
+    /// Lets batches be posted to the sink again.
+    pub async fn resume_audit(self, request: ResumeRequest) -> Result<ResumeAnswer, Problem> {
+        self.post(Request::post(path::AUDIT_RESUME), &request).await
     }
 
     /// Verdicts over a period, judged by `threshold_seconds` where it is given.

@@ -1,12 +1,16 @@
 //! What the auditors get to know of a message: its entries, the batches they are sealed in, and whether the
 //! sink has them.
 
+use crate::api::Client;
 use crate::components::copy::Copy;
+use crate::components::dialog::Dialog;
 use crate::components::icon::{Glyph, Icon};
 use crate::components::time::Time;
 use crate::words;
 use leptos::prelude::*;
-use shared::api::{AuditBatch, AuditRecord, Shipping};
+use leptos::task::spawn_local;
+use shared::api::{AuditBatch, AuditRecord, ResumeRequest, Shipping};
+use shared::id::ConnectionName;
 
 /// The word for programs.
 fn shipping(batch: Option<&AuditBatch>) -> &'static str {
@@ -121,6 +125,8 @@ fn Entry(record: AuditRecord) -> impl IntoView {
 
 #[component]
 fn Batch(batch: AuditBatch) -> impl IntoView {
+    let is_held = matches!(batch.shipping, Shipping::Stalled | Shipping::Stopped);
+    let held = is_held.then(|| batch.connection.clone());
     view! {
         <div class="perf"></div>
         <dl class="cells">
@@ -163,5 +169,75 @@ fn Batch(batch: AuditBatch) -> impl IntoView {
             .problem
             .filter(|_| batch.acknowledged_at.is_none())
             .map(|problem| view! { <p class="small fg-bad slip-note">{problem}</p> })}
+        {held.map(|connection| view! { <Resume connection/> })}
+    }
+}
+
+/// What a person can do about batches the sink refuses: have them posted again, or give this stream up.
+#[component]
+fn Resume(connection: ConnectionName) -> impl IntoView {
+    let client = expect_context::<Client>();
+    let is_busy = RwSignal::new(false);
+    let is_asking = RwSignal::new(false);
+    let said = RwSignal::new(None::<String>);
+    let resume = StoredValue::new(move |new_stream: bool| {
+        let request = ResumeRequest { connection: connection.clone(), new_stream };
+        is_busy.set(true);
+        is_asking.set(false);
+        spawn_local(async move {
+            let text = match client.resume_audit(request).await {
+                Ok(answer) => match answer.new_stream {
+                    Some(stream) => format!("A new stream begins: {stream}"),
+                    None if answer.resumed => "The batches are posted again now".into(),
+                    None => "Nothing waits for longer any more".into(),
+                },
+                Err(problem) => problem.title,
+            };
+            is_busy.try_set(false);
+            said.try_set(Some(text));
+        });
+    });
+    view! {
+        <div class="row row-wrap slip-note">
+            <button
+                type="button"
+                class="b b-tiny"
+                data-testid="audit-resume"
+                disabled=move || is_busy.get()
+                on:click=move |_| resume.with_value(|resume| resume(false))
+            >
+                "Post again now"
+            </button>
+            <button
+                type="button"
+                class="b b-quiet b-tiny"
+                disabled=move || is_busy.get()
+                on:click=move |_| is_asking.set(true)
+            >
+                "Begin a new stream…"
+            </button>
+            <span class="small" role="status">
+                {move || said.get()}
+            </span>
+        </div>
+        <Dialog open=is_asking title="Begin a new audit stream" id="audit-stream">
+            <div class="stack stack-4">
+                <p class="measure">
+                    "Only when the sink holds other batches of this stream and will never take these. Nothing is deleted: what the sink has not acknowledged is sealed again in the new stream, and whoever checks the audit sees the change."
+                </p>
+                <div class="row">
+                    <button
+                        type="button"
+                        class="b b-main"
+                        on:click=move |_| resume.with_value(|resume| resume(true))
+                    >
+                        "Begin a new stream"
+                    </button>
+                    <button type="button" class="b b-quiet" on:click=move |_| is_asking.set(false)>
+                        "Leave it"
+                    </button>
+                </div>
+            </div>
+        </Dialog>
     }
 }

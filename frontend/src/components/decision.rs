@@ -107,7 +107,7 @@ pub fn Decision(
                                         view! {
                                             <button
                                                 type="button"
-                                                class="b b-quiet b-tiny mono"
+                                                class="b b-tiny mono"
                                                 data-testid="candidate"
                                                 on:click=move |_| found_id.set(text.clone())
                                             >

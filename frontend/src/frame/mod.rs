@@ -2,6 +2,7 @@
 //! the banner that says when what is shown may be old.
 
 mod help;
+mod paused;
 mod rail;
 pub mod shortcuts;
 mod top;
@@ -109,6 +110,7 @@ pub fn Frame(children: Children) -> impl IntoView {
                             }
                         })
                 }}
+                <paused::Paused/>
                 {children()}
             </main>
             <BottomBar/>

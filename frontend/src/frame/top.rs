@@ -108,10 +108,21 @@ fn BudgetGauge() -> impl IntoView {
                         };
                         let title = paused()
                             .unwrap_or_else(|| {
-                                format!(
-                                    "Requests to the platform in the last minute, of those allowed; {} waiting",
+                                let mut said = format!(
+                                    "Requests to the platform in the last minute, of those allowed; {} waiting.",
                                     budget.waiting,
-                                )
+                                );
+                                if budget.messages_waiting > 0 {
+                                    let count = words::grouped(budget.messages_waiting);
+                                    said.push_str(&match budget.backlog_ends_at {
+                                        Some(at) => format!(" {count} messages to send, at this pace until {}.", words::clock_seconds(at)),
+                                        None => format!(" {count} messages to send; how long that takes is not known yet."),
+                                    });
+                                }
+                                if budget.look_lag_seconds >= 1.0 {
+                                    said.push_str(&format!(" Receipts are looked for {} late.", words::seconds(budget.look_lag_seconds)));
+                                }
+                                said
                             });
                         view! {
                             <span class="budget" title=title>

@@ -69,7 +69,8 @@ impl Proxy {
         })
     }
 
-    fn look_at_budget(self) {
+    /// Looks at the budget now.
+    pub fn look_at_budget(self) {
         spawn_local(async move {
             if let Ok(page) = self.client.budget().await {
                 self.budget.try_set(page.items);

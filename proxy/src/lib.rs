@@ -15,6 +15,8 @@ pub mod data_folder;
 pub mod engine;
 pub mod error;
 pub mod failpoint;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod measured;
 pub mod platform;
 pub mod router;

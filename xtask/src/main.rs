@@ -2,7 +2,7 @@
 //! This file parses the command line and passes on; each command has a module of its own.
 //! Nothing here knows what Waybill does: it only builds, starts and checks it.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -12,6 +12,7 @@ mod build_waybill;
 mod command;
 mod compress;
 mod crash;
+mod fuzz;
 mod packages;
 mod place;
 mod probe;
@@ -65,6 +66,14 @@ enum Task {
     },
     /// Write into docs/bad-inputs.md which test shows which row.
     Rows,
+    /// Feed what reads other people's bytes with what finds new ways through it.
+    Fuzz {
+        /// One of the folders in fuzz/corpus; all of them by default.
+        target: Option<String>,
+        /// For how long each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Kill it at random moments under load, and see that nothing is lost or doubled.
     Crash {
         /// How often.
@@ -97,6 +106,9 @@ fn main() -> ExitCode {
         Task::Bench { what } => bench::run(&what),
         Task::Rows => {
             place::Place::find().and_then(|place| rows::write(&place)).map(|()| ExitCode::SUCCESS)
+        }
+        Task::Fuzz { target, seconds } => {
+            fuzz::run(target.as_deref(), Duration::from_secs(seconds))
         }
         Task::Crash { kills, seed } => crash::run(kills, seed),
         Task::Sim { seeds, first, seed } => sim::run(seeds, first, seed),

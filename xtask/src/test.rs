@@ -6,6 +6,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, ExitCode},
+    time::Duration,
 };
 
 use anyhow::{Result, bail, ensure};
@@ -14,7 +15,7 @@ use crate::{
     build_console::{self, Finish},
     build_waybill::{self, CONSOLE_VARIABLE},
     command::{self, cargo},
-    packages,
+    fuzz, packages,
     place::{self, Place},
     progress::Progress,
     rows, stamp,
@@ -25,12 +26,14 @@ use crate::{
 };
 
 const STEPS: usize = 10;
+/// For how long the full run feeds each fuzz target.
+const FUZZ_EACH: Duration = Duration::from_secs(20);
 
 /// Runs all steps.
 pub fn run(full: bool) -> Result<ExitCode> {
     let place = Place::find()?;
     let dist = build_console::dist(&place, Finish::Quick);
-    let mut report = Report::new();
+    let mut report = Report::new(STEPS + usize::from(full));
 
     report.step("Format", |_| {
         tools::ensure_component(&place, "fmt", "rustfmt")?;
@@ -69,6 +72,10 @@ pub fn run(full: bool) -> Result<ExitCode> {
     report.step("End-to-end tests in a browser", |tally| {
         end_to_end(&place, needed(&binary)?, &dist, full, tally)
     });
+    if full {
+        report
+            .step("Fuzz targets (about 6 min the first time)", |_| fuzz::check(&place, FUZZ_EACH));
+    }
     Ok(report.end())
 }
 
@@ -170,9 +177,9 @@ struct Report {
 }
 
 impl Report {
-    fn new() -> Report {
+    fn new(steps: usize) -> Report {
         Report {
-            progress: Progress::new(STEPS),
+            progress: Progress::new(steps),
             tally: Tally::default(),
             passed: 0,
             failed: Vec::new(),

@@ -150,10 +150,34 @@ pub fn load(flags: &Flags, environment: &[(String, String)]) -> Result<Config, P
     let mut problems = Problems::default();
     let mut merged: Table = toml::from_str(DEFAULTS).unwrap_or_default();
     if let Some(path) = &flags.config
-        && let Some(file) = read_file(path, &mut problems)
+        && let Some(text) = read_file(path, &mut problems)
+        && let Some(file) = read_text(&path.display().to_string(), text, &mut problems)
     {
+        refuse_readable_secrets(path, &file, &mut problems);
         merge_over_defaults(&mut merged, file);
     }
+    finish(merged, flags, environment, problems)
+}
+
+/// As [`load`], of a file's text that is in memory.
+pub(crate) fn load_text(
+    text: String,
+    environment: &[(String, String)],
+) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let mut merged: Table = toml::from_str(DEFAULTS).unwrap_or_default();
+    if let Some(file) = read_text("text", text, &mut problems) {
+        merge_over_defaults(&mut merged, file);
+    }
+    finish(merged, &Flags::default(), environment, problems)
+}
+
+fn finish(
+    mut merged: Table,
+    flags: &Flags,
+    environment: &[(String, String)],
+    mut problems: Problems,
+) -> Result<Config, Problems> {
     let overrides = from_environment(environment, &mut problems);
     merge_over_defaults(&mut merged, overrides);
     let written = match Value::Table(merged).try_into::<Written>() {
@@ -185,24 +209,21 @@ impl HomeFolders {
     }
 }
 
-fn read_file(path: &Path, problems: &mut Problems) -> Option<Table> {
-    let place = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.add(&place, format!("cannot be read: {error}"));
-            return None;
-        }
-    };
+fn read_file(path: &Path, problems: &mut Problems) -> Option<String> {
+    let read = std::fs::read_to_string(path);
+    read.map_err(|error| {
+        problems.add(&path.display().to_string(), format!("cannot be read: {error}"));
+    })
+    .ok()
+}
+
+/// A layer as a table; a line that is wrong is reported, set aside, and the rest read again.
+fn read_text(place: &str, text: String, problems: &mut Problems) -> Option<Table> {
     let mut text = text.into_bytes();
     for _ in 0..FAULTS_MAX {
         let source = String::from_utf8_lossy(&text).into_owned();
         let fault = match toml::from_str::<Written>(&source) {
-            Ok(_) => {
-                let table: Table = toml::from_str(&source).unwrap_or_default();
-                refuse_readable_secrets(path, &table, problems);
-                return Some(table);
-            }
+            Ok(_) => return Some(toml::from_str(&source).unwrap_or_default()),
             Err(fault) => fault,
         };
         let at = fault.span().map_or(0, |span| span.start.min(source.len()));

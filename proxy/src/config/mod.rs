@@ -9,6 +9,7 @@ mod layers;
 mod region;
 
 pub use check::Problems;
+pub(crate) use layers::load_text;
 pub use layers::{Flags, load};
 
 use crate::engine::AuditPolicy;

@@ -142,7 +142,7 @@ impl Platform for Guide {
 }
 
 /// The send outcome table.
-fn outcome(answer: &Answer) -> SendOutcome {
+pub(crate) fn outcome(answer: &Answer) -> SendOutcome {
     let status = answer.status.as_u16();
     let unclear = |text: String| SendOutcome::Ambiguous(Reason::new("unclear_answer", text));
     if let Some(refusal) = answer.paused {
@@ -219,7 +219,7 @@ fn plain(words: &str) -> String {
     words.chars().filter(|one| !one.is_control()).take(200).collect()
 }
 
-fn snapshot(
+pub(crate) fn snapshot(
     id: &ConversationId,
     body: &[u8],
     platform_now: Option<Timestamp>,

@@ -220,17 +220,18 @@ impl Caller {
         {
             tracing::warn!("{off} the platform's; correct one of them");
         }
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        let small = |name: &str| number(name).and_then(|value| u32::try_from(value).ok());
-        let allowed = small("inin-ratelimit-allowed");
+        let (allowed, count, reset_s) = stated_limit(headers);
         if allowed.is_some() {
-            self.budget.learn(
-                allowed,
-                small("inin-ratelimit-count"),
-                number("inin-ratelimit-reset"),
-            );
+            self.budget.learn(allowed, count, reset_s);
         }
     }
+}
+
+/// What an answer says of the request limit: allowed, used, and seconds until the window ends.
+pub(crate) fn stated_limit(headers: &HeaderMap) -> (Option<u32>, Option<u32>, Option<u64>) {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let small = |name: &str| number(name).and_then(|value| u32::try_from(value).ok());
+    (small("inin-ratelimit-allowed"), small("inin-ratelimit-count"), number("inin-ratelimit-reset"))
 }
 
 /// How this machine's clock differs from the one an answer is dated by, if it differs by more than

@@ -326,7 +326,7 @@ fn conflict(
 }
 
 /// The last held sequence in the JSON of a 409.
-fn last_sequence(body: &[u8]) -> Option<u64> {
+pub(crate) fn last_sequence(body: &[u8]) -> Option<u64> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     ["last_sequence", "last_held_sequence"].iter().find_map(|name| answer.get(name)?.as_u64())
 }

@@ -3,12 +3,15 @@
 
 use crate::faults::{PATIENCE, Stage, kinds, stage};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tests::sandbox::AUDIT_SECRET;
 use tests::sink::Sink;
-use tests::submission::{guide, key, text};
+use tests::submission::{base64, guide, key, text};
 use tests::wait::found;
-use tests::{Place, SandboxProcess, audit, eventually, eventually_within};
+use tests::{Place, SandboxProcess, Waybill, audit, eventually, eventually_within};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 /// Sends one message into conversation `number` while `rules` are in force.
@@ -424,4 +427,130 @@ async fn row_46_hostile_content_is_sent_as_given() {
         let message = waybill.api.message_in(&id, &["delivered", "read"], PATIENCE).await;
         assert_eq!(message["payload"]["content"], content);
     }
+}
+
+#[tokio::test]
+async fn row_40_files_that_lie_about_themselves_are_refused_or_passed_on_unopened() {
+    let place = Place::new();
+    let waybill = place.serve().await;
+    let with = |content_type: &str, filename: &str, bytes: &[u8]| {
+        let mut body = guide("With a file");
+        body["payload"]["attachments"] = json!([{
+            "type": content_type, "filename": filename, "content": base64(bytes),
+        }]);
+        body
+    };
+    let svg = with("image/svg+xml", "a.svg", b"<svg><script>alert(1)</script></svg>");
+    let refused = waybill.api.submit(&key("opaque", 1), &svg).await.expect(422);
+    assert!(refused.finding_codes().contains(&"attachment.type".to_owned()), "{}", refused.text());
+    // A picture whose header claims 60,000 by 60,000 pixels, and a document that unpacks to 4 GiB: bytes.
+    let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    picture.extend_from_slice(&60_000_u32.to_be_bytes());
+    picture.extend_from_slice(&60_000_u32.to_be_bytes());
+    picture.extend_from_slice(b"\x08\x06\0\0\0");
+    let mut document = b"PK\x03\x04\x14\0\0\0\x08\0".to_vec();
+    document.extend_from_slice(&[
+        0, 0, 0, 0, 1, 2, 3, 4, 0x10, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 5, 0, 0, 0,
+    ]);
+    document.extend_from_slice(b"a.xml\x03\0");
+    let docx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    let before = most_memory(waybill.process());
+    for (number, body) in
+        [with("image/png", "a.png", &picture), with(docx, "a.docx", &document)].iter().enumerate()
+    {
+        let id = waybill.api.send(&key("bomb", number), body).await;
+        let message = waybill.api.message_in(&id, &["delivered", "read"], PATIENCE).await;
+        assert_eq!(message["payload"]["attachments"], body["payload"]["attachments"]);
+    }
+    let grown = most_memory(waybill.process()).saturating_sub(before);
+    assert!(grown < 32 * 1024 * 1024, "memory grew by {grown}");
+}
+
+#[tokio::test]
+async fn row_42_an_attachments_address_is_never_contacted_whatever_it_resolves_to() {
+    // Whoever wants to reach https anywhere would have to come through here.
+    let gate = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let asked = Arc::new(Mutex::new(Vec::<String>::new()));
+    let mut place = Place::new();
+    place.set("HTTPS_PROXY", &format!("http://{}", gate.local_addr().unwrap()));
+    let seen = Arc::clone(&asked);
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = gate.accept().await {
+            let mut line = String::new();
+            // What it wants is in its first line; it gets no answer.
+            let _ = BufReader::new(stream).read_line(&mut line).await;
+            seen.lock().unwrap().push(line);
+        }
+    });
+    place.configure("[audit]\nsink_url = \"https://audit.example.com/batches\"\n");
+    let waybill = place.serve().await;
+    let mut body = guide("With an address");
+    body["payload"]["attachments"] = json!([{
+        "type": "application/pdf", "filename": "a.pdf", "url": "https://metadata.example.com/latest.pdf",
+    }]);
+    let id = waybill.api.send(&key("address", 1), &body).await;
+    waybill.api.message_in(&id, &["delivered", "read"], PATIENCE).await;
+    // The sink is asked for there, which shows that anything else would be too.
+    let asked = eventually("the sink is asked for", async || {
+        let asked = asked.lock().unwrap().clone();
+        found(asked.iter().any(|line| line.contains("audit.example.com")), asked)
+    })
+    .await;
+    assert!(asked.iter().all(|line| !line.contains("metadata")), "{asked:?}");
+    task.abort();
+}
+
+#[tokio::test]
+async fn row_43_files_too_large_together_are_refused() {
+    let place = Place::new();
+    let waybill = place.serve().await;
+    let mut bytes = b"%PDF-1.7\n".to_vec();
+    bytes.resize(1_100_000, b' ');
+    let file = |number: usize| json!({"type": "application/pdf", "filename": format!("{number}.pdf"), "content": base64(&bytes)});
+    let mut body = guide("Many files");
+    body["payload"]["attachments"] = (0..5).map(file).collect();
+    let refused = waybill.api.submit(&key("together", 1), &body).await.expect(422);
+    let codes = refused.finding_codes();
+    assert!(codes.iter().any(|code| code.starts_with("attachments.")), "{codes:?}");
+}
+
+#[tokio::test]
+async fn row_79_without_descriptors_nothing_ends_and_everything_goes_on_when_they_are_back() {
+    let mut place = Place::new();
+    let sandbox = SandboxProcess::start(&place).await;
+    sandbox.put_speed(10.0).await;
+    place.configure(&sandbox.settings(&place));
+    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let inner = command.as_std();
+    let mut limited = tokio::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(inner.get_program());
+    limited.args(inner.get_args()).env_clear().kill_on_drop(true);
+    limited.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let waybill = Waybill::start(&mut limited, &place.log_path()).await;
+    drop(command);
+    let to = &sandbox.conversations()[0];
+    let slow = json!({ "latency": { "next": 1, "only": "send", "ms": 3000 } });
+    sandbox.put_faults(&slow).await;
+    let body = text("main", &to.id, &to.from, &to.to, "Before it gets narrow");
+    let first = waybill.api.send(&key("narrow", 1), &body).await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        // The kernel takes the connection even where the program cannot.
+        held.push(TcpStream::connect(waybill.address()).await.unwrap());
+    }
+    eventually("it has no descriptor left", async || {
+        let log = place.log();
+        found(log.contains("a connection could not be accepted"), log.len())
+    })
+    .await;
+    drop(held);
+    // What was in flight has arrived, and others are served again.
+    waybill.api.message_in(&first, &["delivered", "read"], PATIENCE).await;
+    let to = &sandbox.conversations()[1];
+    let body = text("main", &to.id, &to.from, &to.to, "Afterwards");
+    let second = waybill.api.send(&key("narrow", 2), &body).await;
+    waybill.api.message_in(&second, &["delivered", "read"], PATIENCE).await;
+    let sends = sandbox.sends().await;
+    let originals = sends.iter().filter(|send| send["duplicate"] == false).count();
+    assert_eq!(originals, 2, "{sends:?}");
 }

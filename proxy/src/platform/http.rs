@@ -31,6 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIME_MIN: Duration = Duration::from_secs(1);
 
 /// An answer, whatever its status.
+#[derive(Default)]
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,

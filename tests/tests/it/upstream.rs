@@ -520,7 +520,7 @@ async fn row_79_without_descriptors_nothing_ends_and_everything_goes_on_when_the
     let sandbox = SandboxProcess::start(&place).await;
     sandbox.put_speed(10.0).await;
     place.configure(&sandbox.settings(&place));
-    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
     let inner = command.as_std();
     let mut limited = tokio::process::Command::new("sh");
     limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(inner.get_program());

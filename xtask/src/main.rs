@@ -1,4 +1,4 @@
-//! The commands of the workspace: `cargo xtask up`, `test`, `build`, `bench`, `crash` and `sim`.
+//! The commands of the workspace: `cargo xtask up`, `test`, `build`, `bench`, `rows`, `fuzz`, `crash` and `sim`.
 //! This file parses the command line and passes on; each command has a module of its own.
 //! Nothing here knows what Waybill does: it only builds, starts and checks it.
 

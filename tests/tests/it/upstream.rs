@@ -269,12 +269,15 @@ async fn row_64_refused_credentials_pause_and_tell_and_nothing_is_lost() {
         let body = text("main", &to.id, &to.from, &to.to, "With wrong credentials");
         ids.push(waybill.api.send(&key("invalid", number), &body).await);
     }
-    eventually("they wait, and say why", async || {
-        let message = waybill.api.message(&ids[4]).await;
-        let text = message["reason"]["text"].as_str().unwrap_or_default().to_owned();
-        found(message["state"] == "retry_wait" && text.contains("invalid_client"), message)
+    eventually("the connection says why nothing goes out", async || {
+        let budget = waybill.api.read("/api/v1/budget").await["items"][0].clone();
+        found(budget["problem"].to_string().contains("invalid_client"), budget)
     })
     .await;
+    for id in &ids {
+        let message = waybill.api.message(id).await;
+        assert_eq!((&message["state"], &message["attempts"]), (&json!("accepted"), &json!(0)));
+    }
     let refusals = place.log().lines().filter(|line| line.contains("token refresh failed")).count();
     assert_eq!(refusals, 1, "the login host was asked again: {}", place.log());
     assert!(!place.log().contains("not-the-secret"));

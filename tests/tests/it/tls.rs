@@ -100,13 +100,13 @@ async fn row_61_certificates_that_are_expired_misnamed_or_untrusted_send_nothing
             assert_eq!(sandbox.sends().await.len(), 1);
             continue;
         }
-        let message = eventually("it is certainly not sent, and waits", async || {
-            let message = waybill.api.message(&id).await;
-            found(message["state"] == "retry_wait", message)
+        eventually("the connection says why nothing goes out", async || {
+            let budget = waybill.api.read("/api/v1/budget").await["items"][0].clone();
+            found(budget["problem"].to_string().contains("certificate"), budget)
         })
         .await;
-        let reason = message["reason"]["text"].as_str().unwrap_or_default();
-        assert!(reason.contains("certificate"), "{what}: {message}");
+        let message = waybill.api.message(&id).await;
+        assert_eq!((&message["attempts"], &message["verdict"]), (&0.into(), &"pending".into()));
         assert_eq!(sandbox.sends().await.len(), 0, "{what}");
         assert!(place.log().contains("certificate"), "{what}: the log says nothing");
     }

@@ -17,8 +17,11 @@ use shared::validate::{Context, validate};
 use shared::wait::STATED_WAIT_MAX;
 use std::time::Duration;
 
-/// What can be fed, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// Something that is fed, by name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 5] = [
     ("api_json", api_json),
     ("platform_json", platform_json),
     ("headers", headers),

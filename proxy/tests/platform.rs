@@ -288,7 +288,8 @@ async fn row_67_all_who_wait_share_one_token_request() {
 }
 
 #[tokio::test]
-async fn row_67_five_hundred_that_wait_for_a_token_that_never_comes_share_one_request_and_give_up() {
+async fn row_67_five_hundred_that_wait_for_a_token_that_never_comes_share_one_request_and_give_up()
+{
     let script = Script::default();
     let url = {
         let login = Router::new().route(

@@ -13,6 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub trait Source {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// What the machine's clock shows.
+    fn wall(&self) -> Timestamp;
     /// Fills `bytes` with what counts as random.
     fn fill(&self, bytes: &mut [u8]);
 }
@@ -42,8 +44,7 @@ pub fn now() -> Timestamp {
     if let Some(source) = source() {
         return source.now();
     }
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let wall_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let wall_ms = wall().unix_ms();
     static STEADY: Mutex<Option<Steady>> = Mutex::new(None);
     let mut steady = STEADY.lock().unwrap_or_else(PoisonError::into_inner);
     let passed_ms = passed_ms();
@@ -56,6 +57,15 @@ pub fn now() -> Timestamp {
         );
     }
     Timestamp::from_unix_ms(now_ms)
+}
+
+/// What this machine's clock shows, jumps and all: for whoever compares it with a clock of their own.
+pub fn wall() -> Timestamp {
+    if let Some(source) = source() {
+        return source.wall();
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Milliseconds that pass whatever the clock is set to, counting those in which the machine was suspended.
@@ -77,7 +87,7 @@ fn passed_ms() -> i64 {
 /// A clock that does not jump: the passing of time plus an offset that moves towards the wall clock's by at
 /// most a hundredth of the time that passed, which is far more than an undisturbed clock drifts.
 #[derive(Debug)]
-struct Steady {
+pub struct Steady {
     offset_ms: i64,
     moved_at_ms: i64,
     /// The step that was reported, so that it is reported once; 0 when there is none.
@@ -88,12 +98,13 @@ impl Steady {
     /// More than this at once is a step and not drift.
     const STEP_MS: i64 = 2000;
 
-    fn new(passed_ms: i64, wall_ms: i64) -> Self {
+    /// A clock that begins with what the wall clock says. `passed_ms` counts from any moment, `wall_ms` from 1970.
+    pub fn new(passed_ms: i64, wall_ms: i64) -> Self {
         Self { offset_ms: wall_ms - passed_ms, moved_at_ms: passed_ms, reported_ms: 0 }
     }
 
     /// Now in milliseconds since 1970, and a step of the wall clock when it is first seen.
-    fn read(&mut self, passed_ms: i64, wall_ms: i64) -> (i64, Option<i64>) {
+    pub fn read(&mut self, passed_ms: i64, wall_ms: i64) -> (i64, Option<i64>) {
         let behind_ms = wall_ms - passed_ms - self.offset_ms;
         let room_ms = (passed_ms - self.moved_at_ms) / 100;
         if room_ms > 0 {

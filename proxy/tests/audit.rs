@@ -575,7 +575,7 @@ impl Stream {
     async fn post(&self, sink: &Scripted, later: Duration) -> bool {
         let now = clock::now().plus(later);
         let (store, signer) = (&self.store, &self.signer);
-        ship_next(store, signer, &connection(), &sink.sink, &self.schedule, now).await.unwrap()
+        ship_next(store, signer, &connection(), &sink.sink, &self.schedule, now, now).await.unwrap()
     }
 
     /// Whether anything is posted when `later` has passed.

@@ -1067,7 +1067,8 @@ fn noted(before: &Delivery, receipt: &Receipt) -> Option<Seen> {
 fn read_look(next: &mut Delivery, now: Timestamp, jitter: f64) -> Option<Timestamp> {
     next.looks += 1;
     let seen = next.delivery_seen_at?;
-    let since = Duration::from_millis(u64::try_from(now.ms_since(seen)).unwrap_or(0));
+    // A clock that was set back must not make this moment look like the first, again and again.
+    let since = Duration::from_millis(now.ms_since(seen).unsigned_abs());
     wait::read_look_delay(since, jitter).map(|delay| now.plus(delay))
 }
 

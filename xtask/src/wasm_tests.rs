@@ -21,7 +21,9 @@ pub fn run(place: &Place, tools: &Tools, tally: &mut Tally) -> Result<()> {
     console?;
 
     let list = ["test", "-p", "shared", "--tests", "--", "--list"];
-    let native = native_names(&command::capture(&mut cargo(place, &list))?);
+    // Properties draw their cases with a library that is not built for wasm; each rule has cases beside them.
+    let mut native = native_names(&command::capture(&mut cargo(place, &list))?);
+    native.retain(|name| !name.contains("::properties::"));
     let in_wasm = wasm_names(&shared);
     let passed = Tally::read(&shared).passed;
     if passed != native.len() {

@@ -152,10 +152,15 @@ fn weigh(
     began: Timestamp,
     now: Timestamp,
 ) -> Weighed {
-    let ago = Duration::from_millis(u64::try_from(now.ms_since(began)).unwrap_or(0));
-    let since = snapshot.platform_now.unwrap_or(now).minus(ago + CLOCKS_DIFFER_BY);
+    // An attempt that began in the future: this clock was set back since, and nobody knows how long ago it was.
+    let ago = u64::try_from(now.ms_since(began)).ok().map(Duration::from_millis);
+    let since = ago.map(|ago| snapshot.platform_now.unwrap_or(now).minus(ago + CLOCKS_DIFFER_BY));
     let fits = |one: &&Listed| {
-        !bound.contains(&one.platform_id) && one.created_at.is_none_or(|created| created >= since)
+        let is_new = match (one.created_at, since) {
+            (Some(created), Some(since)) => created >= since,
+            _ => true,
+        };
+        is_new && !bound.contains(&one.platform_id)
     };
     let (mut ours, mut untold) = (Vec::new(), Vec::new());
     for one in snapshot.listed.iter().filter(fits) {
@@ -170,7 +175,8 @@ fn weigh(
     }
     match (ours.as_slice(), untold.is_empty()) {
         ([], true) => Weighed::Absent,
-        ([one], true) => Weighed::Ours(one.clone()),
+        // Without a time the same words may be somebody's from long before.
+        ([one], true) if since.is_some() => Weighed::Ours(one.clone()),
         _ => Weighed::CannotTell([ours, untold].concat()),
     }
 }
@@ -205,6 +211,10 @@ mod tests {
     }
 
     fn weighed(messages: Vec<Listed>, bound: &[&str]) -> Weighed {
+        weighed_at(at(10), messages, bound)
+    }
+
+    fn weighed_at(now: Timestamp, messages: Vec<Listed>, bound: &[&str]) -> Weighed {
         let snapshot = Snapshot {
             conversation: serde_json::from_value::<Conversation>(serde_json::json!({
                 "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890", "channel": "email",
@@ -223,7 +233,7 @@ mod tests {
             content: "Hello  there".into(),
             ..Payload::default()
         };
-        weigh(&snapshot, &bound, Some(&sent), at(0), at(10))
+        weigh(&snapshot, &bound, Some(&sent), at(0), now)
     }
 
     fn id(text: &str) -> PlatformId {
@@ -241,6 +251,14 @@ mod tests {
         for other in [("other@genesys.cloud", "Hello there"), ("agent@genesys.cloud", "Bye")] {
             assert_eq!(weighed(vec![listed("p1", 605, Some(other))], &[]), Weighed::Absent);
         }
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_nothing_is_too_old_and_nothing_is_surely_ours() {
+        let ours = Some(("agent@genesys.cloud", "Hello there"));
+        let old = vec![listed("p1", -3600, ours)];
+        assert_eq!(weighed_at(at(-60), old, &[]), Weighed::CannotTell(vec![id("p1")]));
+        assert_eq!(weighed_at(at(-60), vec![], &[]), Weighed::Absent);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Worker for Ship {
         let (store, signer) = (engine.store.as_ref(), engine.signer.as_ref());
         let shipped = try_join_all(engine.connections.iter().filter_map(|connection| {
             let sink = connection.sink.as_deref()?;
-            Some(ship_next(store, signer, &connection.name, sink, &schedule, now))
+            Some(ship_next(store, signer, &connection.name, sink, &schedule, now, clock::wall()))
         }));
         let any = shipped.await?.contains(&true);
         Ok(if any { Progress::More } else { Progress::Idle })
@@ -95,7 +95,8 @@ impl Worker for Ship {
 }
 
 /// Posts the lowest batch of a connection, if one is due, and records what the sink did with it. True when
-/// the sink has it now, or when there is a new stream to seal for.
+/// the sink has it now, or when there is a new stream to seal for. `stamp` is the time the sink compares with
+/// its own clock, so it is the machine's and not [`clock::now`].
 pub async fn ship_next(
     store: &dyn Store,
     signer: &HmacSigner,
@@ -103,6 +104,7 @@ pub async fn ship_next(
     sink: &dyn Post,
     schedule: &Schedule,
     now: Timestamp,
+    stamp: Timestamp,
 ) -> Result<bool, Error> {
     if sink.closed_for().is_some() {
         // Not tried, so nothing is recorded: the batch is where it was.
@@ -112,7 +114,7 @@ pub async fn ship_next(
         return Ok(false);
     };
     failpoint::hit(Point::BeforeRequest(Call::Ship));
-    let outcome = post(signer, sink, schedule, &next, now).await;
+    let outcome = post(signer, sink, schedule, &next, stamp).await;
     failpoint::hit(Point::AfterAnswer(Call::Ship));
     let (stream, sequence) = (&next.batch.stream, next.batch.sequence);
     match &outcome {

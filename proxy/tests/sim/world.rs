@@ -3,7 +3,6 @@
 
 use proxy::clock;
 use proxy::failpoint::{self, Point};
-use proxy::worker::LEASE;
 use shared::simulator::{Draws, Purpose};
 use shared::time::Timestamp;
 use std::collections::VecDeque;
@@ -71,8 +70,8 @@ struct State {
     born: Option<Instant>,
     /// How far ahead of the true time the machine's clock is.
     skew_ms: i64,
-    /// Until when a claim made before the clock was set forward may still be worked on.
-    claims_cut_until: i64,
+    /// The clock as the process that lives now reads it.
+    steady: Option<clock::Steady>,
     dead: bool,
     /// Fail points this life still passes.
     points_left: Option<u32>,
@@ -93,7 +92,7 @@ impl World {
                 lived: Duration::ZERO,
                 born: None,
                 skew_ms: 0,
-                claims_cut_until: 0,
+                steady: None,
                 dead: true,
                 points_left: None,
                 random: Dice::new(seed, 0),
@@ -124,6 +123,7 @@ impl World {
     pub fn begin_life(&self, points: Option<u32>) {
         let mut state = self.lock();
         state.born = Some(Instant::now());
+        state.steady = None;
         state.dead = false;
         state.points_left = points;
     }
@@ -186,28 +186,18 @@ impl World {
         Timestamp::from_unix_ms(self.now_ms())
     }
 
-    /// What the machine's clock shows.
+    /// What the process that lives now takes for the time: the machine's clock, which it follows slowly.
     pub fn shown_ms(&self) -> i64 {
         let now = self.now_ms();
-        now + self.lock().skew_ms
+        let mut state = self.lock();
+        let machine = now + state.skew_ms;
+        state.steady.get_or_insert_with(|| clock::Steady::new(now, machine)).read(now, machine).0
     }
 
     /// Sets the machine's clock to be this far ahead of the true time.
     pub fn set_skew(&self, skew_ms: i64) {
         self.trace(format_args!("the machine's clock is {skew_ms} ms ahead from now on"));
-        let longest_claim = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-        let now = self.now_ms();
-        let mut state = self.lock();
-        if skew_ms > state.skew_ms {
-            state.claims_cut_until = now + longest_claim;
-        }
-        state.skew_ms = skew_ms;
-    }
-
-    /// True while claims end before their time, because the clock they are measured by was set forward.
-    pub fn cuts_claims_short(&self) -> bool {
-        let now = self.now_ms();
-        now < self.lock().claims_cut_until
+        self.lock().skew_ms = skew_ms;
     }
 
     /// Adds a line to the trace.
@@ -219,7 +209,8 @@ impl World {
             state.hash = (state.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         state.steps += 1;
-        if state.last.len() == SHOWN {
+        // One seed that is replayed is shown from its beginning.
+        if state.last.len() >= SHOWN && std::env::var_os("WAYBILL_SIM_SEED").is_none() {
             state.last.pop_front();
         }
         state.last.push_back(line);
@@ -254,6 +245,11 @@ struct Source(Arc<World>);
 impl clock::Source for Source {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.0.shown_ms())
+    }
+
+    fn wall(&self) -> Timestamp {
+        let now = self.0.now_ms();
+        Timestamp::from_unix_ms(now + self.0.lock().skew_ms)
     }
 
     fn fill(&self, bytes: &mut [u8]) {

@@ -155,28 +155,28 @@ fn weigh(
     // An attempt that began in the future: this clock was set back since, and nobody knows how long ago it was.
     let ago = u64::try_from(now.ms_since(began)).ok().map(Duration::from_millis);
     let since = ago.map(|ago| snapshot.platform_now.unwrap_or(now).minus(ago + CLOCKS_DIFFER_BY));
-    let fits = |one: &&Listed| {
-        let is_new = match (one.created_at, since) {
-            (Some(created), Some(since)) => created >= since,
-            _ => true,
-        };
-        is_new && !bound.contains(&one.platform_id)
+    let is_new = |one: &Listed| match (one.created_at, since) {
+        (Some(created), Some(since)) => created >= since,
+        _ => true,
     };
     let (mut ours, mut untold) = (Vec::new(), Vec::new());
-    for one in snapshot.listed.iter().filter(fits) {
+    for one in snapshot.listed.iter().filter(|one| !bound.contains(&one.platform_id)) {
+        let id = one.platform_id.clone();
         match (&one.said, sent) {
             (Some(said), Some(sent)) => {
-                if said.from == sent.from && same_text(&said.text, &text_of(sent)) {
-                    ours.push(one.platform_id.clone());
+                if said.from != sent.from || !same_text(&said.text, &text_of(sent)) {
+                    continue;
                 }
+                // Our words from before the attempt: somebody else's, unless this clock was set back meanwhile.
+                if is_new(one) && since.is_some() { ours.push(id) } else { untold.push(id) }
             }
-            _ => untold.push(one.platform_id.clone()),
+            _ if is_new(one) => untold.push(id),
+            _ => {}
         }
     }
     match (ours.as_slice(), untold.is_empty()) {
         ([], true) => Weighed::Absent,
-        // Without a time the same words may be somebody's from long before.
-        ([one], true) if since.is_some() => Weighed::Ours(one.clone()),
+        ([one], true) => Weighed::Ours(one.clone()),
         _ => Weighed::CannotTell([ours, untold].concat()),
     }
 }
@@ -247,14 +247,16 @@ mod tests {
         assert_eq!(weighed(vec![listed("p1", 605, ours)], &[]), Weighed::Ours(id("p1")));
         assert_eq!(weighed(vec![listed("p1", 605, ours)], &["p1"]), Weighed::Absent);
         // Long before the attempt, by the platform's clock, which is ten minutes ahead.
-        assert_eq!(weighed(vec![listed("p1", 470, ours)], &[]), Weighed::Absent);
+        let old = vec![listed("p1", 470, ours)];
+        assert_eq!(weighed(old, &[]), Weighed::CannotTell(vec![id("p1")]));
+        assert_eq!(weighed(vec![listed("p1", 470, None)], &[]), Weighed::Absent);
         for other in [("other@genesys.cloud", "Hello there"), ("agent@genesys.cloud", "Bye")] {
             assert_eq!(weighed(vec![listed("p1", 605, Some(other))], &[]), Weighed::Absent);
         }
     }
 
     #[test]
-    fn after_the_clock_was_set_back_nothing_is_too_old_and_nothing_is_surely_ours() {
+    fn after_the_clock_was_set_back_nothing_is_surely_ours() {
         let ours = Some(("agent@genesys.cloud", "Hello there"));
         let old = vec![listed("p1", -3600, ours)];
         assert_eq!(weighed_at(at(-60), old, &[]), Weighed::CannotTell(vec![id("p1")]));

@@ -150,7 +150,7 @@ async fn what_a_backup_holds_is_restored_and_the_sink_sees_a_new_stream() {
         assert!(audited.contains(id), "the sink never heard of {id}");
     }
     let log = place.log();
-    assert!(!log.contains("409") && !log.contains("rolled back"), "{log}");
+    assert!(!log.contains("answered 409") && !log.contains("rolled back"), "{log}");
 }
 
 #[tokio::test]

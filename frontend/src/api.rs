@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::{
     Budget, Connection, DecideRequest, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail,
-    MessageQuery, Options, Page, Problem, ResendRequest, ResumeAnswer, ResumeRequest, SlaReport,
-    SubmissionAccepted, SubmissionRequest, path,
+    MessageQuery, Options, Page, Problem, ResendRequest, ResumeAnswer, ResumeRequest, RulesAnswer,
+    SlaReport, SubmissionAccepted, SubmissionRequest, path,
 };
 use shared::conversation::Conversation;
 use shared::id::{ConnectionName, Key, MessageId};
@@ -41,6 +41,11 @@ impl Client {
     /// What the page must know before it draws.
     pub async fn options(self) -> Result<Options, Problem> {
         self.get(path::OPTIONS.to_owned()).await
+    }
+
+    /// The rules in force, for each connection.
+    pub async fn rules(self) -> Result<RulesAnswer, Problem> {
+        self.get(path::RULES.to_owned()).await
     }
 
     /// The request budget of each connection.

@@ -11,6 +11,7 @@ use crate::worker::ship::Post;
 use shared::channel::Channel;
 use shared::delivery::Policy;
 use shared::id::ConnectionName;
+use shared::rules::{Dialect, Ruleset};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -39,6 +40,8 @@ pub struct Connection {
     pub gate: Gate,
     /// What it learns from watching itself.
     pub measured: Measured,
+    /// The rules its messages must keep.
+    pub rules: Arc<Ruleset>,
     /// Channels that never report delivery.
     pub channels_without_receipts: Vec<Channel>,
     /// Where its audit batches go.
@@ -178,6 +181,12 @@ impl Engine {
         full.map(|one| one.name.clone()).collect()
     }
 
+    /// The rules of a dialect: those its connections go by, or as they are shipped where there is none.
+    pub fn rules(&self, dialect: Dialect) -> &Ruleset {
+        let own = self.connections.iter().find(|one| one.rules.dialect == dialect);
+        own.map_or_else(|| Ruleset::embedded(dialect), |one| &one.rules)
+    }
+
     /// The connection of that name.
     pub fn connection(&self, name: &ConnectionName) -> Option<&Connection> {
         self.connections.iter().find(|one| one.name == *name)
@@ -202,6 +211,7 @@ impl Connection {
             policy: config.policy.clone(),
             gate: connected.gate,
             measured: Measured::default(),
+            rules: Arc::clone(&config.rules),
             channels_without_receipts: config.channels_without_receipts.clone(),
             sink,
         }

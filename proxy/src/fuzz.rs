@@ -13,6 +13,7 @@ use shared::channel::Channel;
 use shared::delivery::Reason;
 use shared::id::{ConversationId, Key};
 use shared::payload::Payload;
+use shared::rules::{Dialect, Ruleset};
 use shared::validate::{Context, validate};
 use shared::wait::STATED_WAIT_MAX;
 use std::time::Duration;
@@ -35,13 +36,16 @@ pub fn api_json(bytes: &[u8]) {
     let _ = shared::json::decode::<DecideRequest>(bytes);
     let _ = shared::json::decode::<ResendRequest>(bytes);
     let Ok(request) = shared::json::decode::<SubmissionRequest>(bytes) else { return };
-    for channel in ["sms", "email", "whatsapp", "webchat", "facebook", "pigeon"] {
-        let channel = Channel::parse(channel);
-        for finding in validate(&request.payload, Context::Channel(&channel)) {
-            assert!(![finding.what, finding.why, finding.how].iter().any(String::is_empty));
+    for dialect in Dialect::ALL {
+        let rules = Ruleset::embedded(dialect);
+        let unknown = Channel::Unknown("pigeon".into());
+        for channel in Channel::KNOWN.iter().chain([&unknown]) {
+            for finding in validate(&request.payload, rules, Context::Channel(channel)) {
+                assert!(![finding.what, finding.why, finding.how].iter().any(String::is_empty));
+            }
         }
+        validate(&request.payload, rules, Context::Unread);
     }
-    validate(&request.payload, Context::Unread);
     request.payload.preview(80);
     // What is stored is what is sent, whenever it is read.
     let stored = request.payload.to_bytes();

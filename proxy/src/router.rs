@@ -5,7 +5,7 @@ use crate::console::{self, Console};
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::routes::{
-    audit, budget, connections, events, health, messages, openapi, options, sandbox, sla,
+    audit, budget, connections, events, health, messages, openapi, options, rules, sandbox, sla,
     submissions, validate,
 };
 use axum::Router;
@@ -50,6 +50,7 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::MESSAGE_RESEND, post(submissions::resend_message))
         .route(path::MESSAGE_DECIDE, post(messages::decide_message))
         .route(path::VALIDATE, post(validate::validate_payload))
+        .route(path::RULES, get(rules::list_rules))
         .route(path::CONNECTIONS, get(connections::list_connections))
         .route(path::CONNECTION_RESUME, post(connections::resume_connection))
         .route(path::CONVERSATIONS, get(connections::list_conversations))

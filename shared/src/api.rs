@@ -4,13 +4,16 @@ use crate::audit::AuditEntry;
 use crate::channel::Channel;
 use crate::conversation::Conversation;
 use crate::delivery::{Choice, Delivery, Ending, EventKind, Reason, State};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
 use crate::payload::Payload;
-use crate::plan::Plan;
+use crate::plan::{Plan, plan};
+use crate::rules::catalogue::{RULES, Rule};
+use crate::rules::{Dialect, Ruleset};
 use crate::sla::{Cause, Verdict};
-use crate::sms::Parts;
+use crate::sms::{self, Parts};
 use crate::time::Timestamp;
+use crate::validate::{Context, validate};
 use serde::{Deserialize, Serialize};
 
 /// Every path of the API, as the router registers it; `{…}` is one path segment.
@@ -35,6 +38,8 @@ pub mod path {
     pub const MESSAGE_DECIDE: &str = "/api/v1/messages/{id}/decide";
     /// `POST`: findings and plan for a payload.
     pub const VALIDATE: &str = "/api/v1/validate";
+    /// `GET`: the rules in force and their words.
+    pub const RULES: &str = "/api/v1/rules";
     /// `GET`: the connections of this proxy.
     pub const CONNECTIONS: &str = "/api/v1/connections";
     /// `POST`: try again now what waits because the platform refused the connection or could not be reached.
@@ -395,6 +400,9 @@ pub struct ValidateRequest {
     /// The channel; not with a conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
+    /// The dialect whose rules to go by; only with a channel, and `guide` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// The connection; only with a conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionName>,
@@ -416,6 +424,82 @@ pub struct ValidateAnswer {
     pub parts: Option<Parts>,
     /// What it would become.
     pub plan: Plan,
+    /// The hash of the pack it was judged by, or of the ruleset where the channel has none.
+    pub pack: String,
+}
+
+impl ValidateAnswer {
+    /// Judges `payload`: what page, proxy and command line all answer.
+    pub fn new(payload: &Payload, rules: &Ruleset, context: Context) -> Self {
+        let unknown = Channel::Unknown(String::new());
+        let channel = context.channel().unwrap_or(&unknown);
+        let parts = match (channel, payload.text()) {
+            (Channel::Sms, Some(text)) => Some(sms::parts(text)),
+            _ => None,
+        };
+        Self {
+            findings: validate(payload, rules, context),
+            parts,
+            plan: plan(payload, channel, rules),
+            pack: rules.pack(channel).map_or(&rules.hash, |pack| &pack.hash).clone(),
+        }
+    }
+}
+
+/// The rules in force and the words for each of them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RulesAnswer {
+    /// The packs each connection goes by.
+    pub connections: Vec<ConnectionRules>,
+    /// Every rule, in the order of what it is about.
+    pub rules: Vec<RuleWords>,
+}
+
+/// The packs one connection goes by.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ConnectionRules {
+    /// The connection.
+    pub connection: ConnectionName,
+    /// Its dialect's packs as they are in force.
+    pub ruleset: Ruleset,
+}
+
+/// One rule in words; `{names}` stand for what a finding fills in.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RuleWords {
+    /// Its stable name.
+    pub code: String,
+    /// Whether breaking it stops the message.
+    pub severity: Severity,
+    /// What it is about.
+    pub about: String,
+    /// What is wrong.
+    pub what: String,
+    /// Why that is a rule.
+    pub why: String,
+    /// How to mend it.
+    pub how: String,
+    /// Where it comes from; `{source}` where each pack says it.
+    pub source: String,
+}
+
+impl RuleWords {
+    /// The words of every rule.
+    pub fn all() -> Vec<Self> {
+        let words = |rule: &&Rule| Self {
+            code: rule.code.to_owned(),
+            severity: rule.severity,
+            about: rule.subject.label().to_owned(),
+            what: rule.what.to_owned(),
+            why: rule.why.to_owned(),
+            how: rule.how.to_owned(),
+            source: rule.source.to_owned(),
+        };
+        RULES.iter().map(words).collect()
+    }
 }
 
 /// One platform organisation this proxy can send through.

@@ -40,25 +40,25 @@ pub const ROLE_AGENT: &str = "agent";
 pub const ROLE_CUSTOMER: &str = "customer";
 
 impl Conversation {
-    /// Addresses that may be used as the sender: agents, each address once.
+    /// Addresses that may be used as the sender where agents send (the guide dialect), each once.
     pub fn senders(&self) -> Vec<&str> {
-        let mut senders: Vec<&str> = Vec::new();
-        for participant in self.participants.iter().filter(|one| one.role == ROLE_AGENT) {
-            if !senders.contains(&participant.address.as_str()) {
-                senders.push(&participant.address);
-            }
-        }
-        senders
+        self.addresses(&[ROLE_AGENT])
     }
 
     /// Addresses of the customers, each once: what a new message is most likely for.
     pub fn customers(&self) -> Vec<&str> {
-        let mut customers: Vec<&str> = Vec::new();
-        for participant in self.participants.iter().filter(|one| one.role == ROLE_CUSTOMER) {
-            if !customers.contains(&participant.address.as_str()) {
-                customers.push(&participant.address);
+        self.addresses(&[ROLE_CUSTOMER])
+    }
+
+    /// Addresses of whoever has one of these roles, each once, in the platform's order.
+    pub fn addresses<R: AsRef<str>>(&self, roles: &[R]) -> Vec<&str> {
+        let mut addresses: Vec<&str> = Vec::new();
+        for participant in &self.participants {
+            let is_meant = roles.iter().any(|role| role.as_ref() == participant.role);
+            if is_meant && !addresses.contains(&participant.address.as_str()) {
+                addresses.push(&participant.address);
             }
         }
-        customers
+        addresses
     }
 }

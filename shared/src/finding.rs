@@ -17,7 +17,7 @@ pub enum Severity {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
-    /// Stable name of the rule, for programs and for searching.
+    /// Stable name of the rule, for programs and for searching; [`crate::rules::catalogue`] explains each.
     pub code: String,
     /// JSON pointer (RFC 6901) into the payload; empty where the whole payload is meant.
     pub pointer: String,
@@ -25,10 +25,14 @@ pub struct Finding {
     pub severity: Severity,
     /// What is wrong, with the value at fault where it is short.
     pub what: String,
-    /// The rule and where it comes from.
+    /// The rule and, in parentheses, where it comes from.
     pub why: String,
     /// What to do about it.
     pub how: String,
+    /// The hash of the pack it was judged by ([`crate::rules::Pack::hash`]), or of the ruleset where no channel
+    /// is known; empty for what a page finds by itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pack: String,
 }
 
 /// True when nothing among the findings stops the message.

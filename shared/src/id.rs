@@ -87,6 +87,13 @@ identifier!(
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 );
 
+impl ConversationId {
+    /// The guide's own example, for documents and examples.
+    pub fn example() -> Self {
+        Self("a1b2c3d4-e5f6-7890-abcd-ef1234567890".to_owned())
+    }
+}
+
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(index, byte)| match index {

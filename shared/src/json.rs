@@ -6,8 +6,11 @@
 
 use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 
 /// The largest request body that is read, in bytes (8 MiB).
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -71,6 +74,63 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 /// One name as a JSON pointer segment: `~` and `/` escaped.
 pub fn escape_segment(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Where a value stands in a JSON text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its bytes in the text, quotes and brackets included.
+    pub bytes: Range<usize>,
+    /// Line of its first character, from 1.
+    pub line: usize,
+    /// Column of its first character, from 1, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    /// The place of these bytes of `text`.
+    pub fn of(text: &str, bytes: Range<usize>) -> Self {
+        let before = text.get(..bytes.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            bytes,
+        }
+    }
+}
+
+/// Finds the value that `pointer` (RFC 6901) means in `text`. Where it is missing, the place is that of the
+/// nearest value around it; `None` where the text is not JSON.
+pub fn locate(text: &str, pointer: &str) -> Option<Place> {
+    let mut found: &RawValue = serde_json::from_str(text).ok()?;
+    for segment in pointer.split('/').skip(1) {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        let inner = match found.get().as_bytes().first() {
+            Some(b'{') => serde_json::from_str::<Fields>(found.get()).ok()?.0.remove(&*name),
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(found.get()).ok()?;
+                name.parse().ok().and_then(|index: usize| items.get(index).copied())
+            }
+            _ => None,
+        };
+        match inner {
+            Some(inner) => found = inner,
+            None => break,
+        }
+    }
+    // What was read is a part of the text, so the difference of their addresses is its place.
+    let start = found.get().as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    Some(Place::of(text, start..start + found.get().len()))
+}
+
+/// The fields of an object, each as it is written; of a name that occurs twice, the last.
+struct Fields<'a>(HashMap<String, &'a RawValue>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        HashMap::deserialize(deserializer).map(Fields)
+    }
 }
 
 /// A free-form JSON value in which no object names a field twice.
@@ -192,6 +252,25 @@ mod tests {
             assert!(decode::<Payload>(text.as_bytes()).is_err(), "{text}");
         }
         assert!(decode::<Payload>(b"{\"from\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn finds_the_place_of_a_pointer() {
+        let text = "{\n  \"to\": [\"a\", \"ü\", {\"x/y\": 1}],\n  \"é\": 2, \"z\": {}\n}";
+        let at = |pointer: &str| {
+            let place = locate(text, pointer).unwrap();
+            (&text[place.bytes], place.line, place.column)
+        };
+        assert_eq!(at("/to/1"), ("\"ü\"", 2, 15));
+        assert_eq!(at("/to/2/x~1y"), ("1", 2, 28));
+        assert_eq!(at("/é"), ("2", 3, 8));
+        assert_eq!(at("/z"), ("{}", 3, 16));
+        // What is missing is shown where it would be.
+        assert_eq!(at("/to/7").0, "[\"a\", \"ü\", {\"x/y\": 1}]");
+        assert_eq!(at("/z/from").0, "{}");
+        assert_eq!(at("/to/0/deeper").0, "\"a\"");
+        assert_eq!((at("").1, at("").2), (1, 1));
+        assert_eq!(locate("{\"a\": ", "/a"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::components::icon::{Glyph, Icon};
 use crate::components::row::channel_glyph;
 use crate::words;
 use leptos::prelude::*;
+use shared::channel::Channel;
 use shared::conversation::{Conversation, Participant, ROLE_AGENT};
 
 /// The first year of the epoch.
@@ -16,7 +17,7 @@ pub fn ContextCard(conversation: Conversation) -> impl IntoView {
     // A sample that was never read from the platform carries a time of no meaning.
     let read = (conversation.read_at.unix_ms() > YEAR_MS)
         .then(|| format!("· read {}", words::clock_seconds(conversation.read_at)));
-    let is_known = conversation.channel.rules().is_some();
+    let is_known = Channel::KNOWN.contains(&conversation.channel);
     view! {
         <div class="context" data-testid="conversation-card">
             <div class="context-row">

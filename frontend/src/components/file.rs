@@ -3,8 +3,8 @@
 use crate::components::icon::{Glyph, Icon};
 use crate::words;
 use leptos::prelude::*;
-use shared::channel::FILE_TYPES;
 use shared::payload::Attachment;
+use shared::rules::FILE_TYPES;
 
 /// Bytes behind base64 text, without decoding it.
 pub fn decoded_len(base64: &str) -> usize {

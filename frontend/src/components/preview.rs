@@ -17,29 +17,7 @@ const FRAME: &str = "/preview.html";
 
 /// The texts of the parts a carrier makes of an SMS; together they are the text.
 pub fn sms_parts(text: &str) -> Vec<String> {
-    let whole = sms::parts(text);
-    if whole.count < 2 {
-        return vec![text.to_owned()];
-    }
-    let room = whole.capacity / whole.count;
-    let width = |character: char| match whole.encoding {
-        sms::Encoding::Gsm7 => sms::parts(character.encode_utf8(&mut [0; 4])).units,
-        sms::Encoding::Ucs2 => character.len_utf16(),
-    };
-    let mut parts = vec![String::new()];
-    let mut filled = 0;
-    for character in text.chars() {
-        let width = width(character);
-        if filled + width > room {
-            parts.push(String::new());
-            filled = 0;
-        }
-        filled += width;
-        if let Some(part) = parts.last_mut() {
-            part.push(character);
-        }
-    }
-    parts
+    sms::segments(text).into_iter().map(|part| text[part.bytes].to_owned()).collect()
 }
 
 /// A message as its recipient sees it.
@@ -97,7 +75,7 @@ fn Bubble(payload: Signal<Payload>, channel: Signal<Option<Channel>>) -> impl In
             }
             .into_any();
         }
-        let forcing = sms::forcing_characters(&text);
+        let forcing: Vec<char> = sms::forcing(&text).iter().map(|one| one.character).collect();
         let is_ucs2 = sms::parts(&text).encoding == sms::Encoding::Ucs2;
         let parts = sms_parts(&text);
         let is_torn = parts.len() > 1;

@@ -17,7 +17,9 @@ pub fn channel_glyph(channel: &Channel) -> Glyph {
         Channel::Sms => Glyph::Sms,
         Channel::Email => Glyph::Email,
         Channel::Webmessaging => Glyph::Web,
-        Channel::Whatsapp => Glyph::Whatsapp,
+        Channel::Whatsapp | Channel::Facebook | Channel::Instagram | Channel::Apple => {
+            Glyph::Whatsapp
+        }
         Channel::Open | Channel::Unknown(_) => Glyph::Open,
     }
 }

@@ -12,6 +12,7 @@ use shared::finding::{Finding, Severity};
 use shared::id::ConversationId;
 use shared::payload::{APPLICATION_JSON, Payload};
 use shared::plan::{Plan, plan};
+use shared::rules::Ruleset;
 use shared::time::Timestamp;
 use shared::validate::{Context, validate};
 
@@ -84,7 +85,12 @@ pub struct Assessment {
 struct Whole(#[serde(deserialize_with = "shared::json::strict_value")] Value);
 
 /// Judges `draft` against the conversation, where one is known.
-pub fn assess(draft: &Draft, conversation: Option<&Conversation>, now: Timestamp) -> Assessment {
+pub fn assess(
+    draft: &Draft,
+    conversation: Option<&Conversation>,
+    rules: &Ruleset,
+    now: Timestamp,
+) -> Assessment {
     let is_json = draft.content_type == APPLICATION_JSON;
     let mut own = Vec::new();
     let content = if is_json {
@@ -106,20 +112,17 @@ pub fn assess(draft: &Draft, conversation: Option<&Conversation>, now: Timestamp
     let expires_at = browser::local_moment(&draft.give_up_at);
     times(draft.is_later, not_before, expires_at, now, &mut own);
 
-    // Without a conversation the widest rules show what is wrong in any case; nothing can be sent yet.
-    let context = match conversation {
-        Some(conversation) => Context::Conversation(conversation),
-        None => Context::Channel(&Channel::Open),
-    };
+    // Without a conversation only what is wrong on every channel is shown; nothing can be sent yet.
+    let context = conversation.map_or(Context::Unread, Context::Conversation);
     let has_json_fault = own.iter().any(|finding| finding.code == "content.json");
-    let mut findings = validate(&payload, context);
+    let mut findings = validate(&payload, rules, context);
     if has_json_fault {
         findings.retain(|finding| finding.code != "content.empty");
     }
     findings.extend(own);
     findings.sort_by_key(|finding| finding.severity);
-    let channel = conversation.map_or(&Channel::Open, |conversation| &conversation.channel);
-    let plan = plan(&payload, channel);
+    let unread = Channel::Unknown(String::new());
+    let plan = plan(&payload, context.channel().unwrap_or(&unread), rules);
     Assessment { payload, not_before, expires_at, findings, plan }
 }
 
@@ -141,6 +144,7 @@ fn json_content(text: &str, findings: &mut Vec<Finding>) -> Value {
                 what: format!("The JSON cannot be read{place}"),
                 why: format!("{} (RFC 8259).", capitalised(&error.message)),
                 how: "Mend it there, or choose Text.".into(),
+                pack: String::new(),
             });
             Value::Null
         }
@@ -180,6 +184,7 @@ fn missing_conversation(typed: &str) -> Option<Finding> {
         what,
         why: "Every message goes into a conversation, which says who may send and to whom.".into(),
         how: how.into(),
+        pack: String::new(),
     })
 }
 
@@ -198,6 +203,7 @@ fn times(
             what,
             why: why.into(),
             how: how.into(),
+            pack: String::new(),
         });
     };
     if is_later && not_before.is_none() {

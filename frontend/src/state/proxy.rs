@@ -7,7 +7,9 @@ use crate::state::clock::Clock;
 use crate::state::loaded::Loaded;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use shared::api::{Budget, Options};
+use shared::api::{Budget, ConnectionRules, Options};
+use shared::id::ConnectionName;
+use shared::rules::{Dialect, Ruleset};
 use std::time::Duration;
 
 /// Pause between two looks at the budget.
@@ -20,6 +22,8 @@ pub struct Proxy {
     pub options: RwSignal<Loaded<Options>>,
     /// The budget of each connection; empty until known.
     pub budget: RwSignal<Vec<Budget>>,
+    /// The rules each connection goes by; empty until known.
+    pub rules: RwSignal<Vec<ConnectionRules>>,
     client: Client,
     clock: Clock,
 }
@@ -30,6 +34,7 @@ impl Proxy {
         let proxy = Self {
             options: RwSignal::new(Loaded::Loading),
             budget: RwSignal::new(Vec::new()),
+            rules: RwSignal::new(Vec::new()),
             client,
             clock,
         };
@@ -60,6 +65,26 @@ impl Proxy {
             }
             self.options.try_set(options.into());
         });
+        spawn_local(async move {
+            if let Ok(answer) = self.client.rules().await {
+                self.rules.try_set(answer.connections);
+            }
+        });
+    }
+
+    /// Reads the rules `connection` goes by; until they are known, those shipped with the page.
+    pub fn with_rules<T>(
+        self,
+        connection: Option<&ConnectionName>,
+        read: impl FnOnce(&Ruleset) -> T,
+    ) -> T {
+        self.rules.with(|all| {
+            let own = match connection {
+                Some(name) => all.iter().find(|one| one.connection == *name),
+                None => all.first(),
+            };
+            read(own.map_or_else(|| Ruleset::embedded(Dialect::Guide), |one| &one.ruleset))
+        })
     }
 
     /// True when every connection is a sandbox; `None` until known.

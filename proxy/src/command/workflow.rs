@@ -15,13 +15,14 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use shared::api::{
-    Connection, IDEMPOTENCY_KEY, Message, MessageDetail, Page, Problem, SubmissionAccepted,
-    SubmissionRequest, path,
+    Connection, IDEMPOTENCY_KEY, Message, MessageDetail, Page, Problem, RulesAnswer,
+    SubmissionAccepted, SubmissionRequest, path,
 };
 use shared::conversation::Conversation;
 use shared::delivery::State;
 use shared::finding;
 use shared::id::{Key, MessageId};
+use shared::rules::{Dialect, Ruleset};
 use shared::simulator::Simulator;
 use shared::sla::Verdict;
 use shared::validate::{Context, validate};
@@ -124,6 +125,9 @@ async fn run(args: &WorkflowArgs, api: &Api) -> Result<Exit, String> {
     if open.is_empty() {
         return Err("no open conversation is known; open one in the console first".into());
     }
+    let in_force: RulesAnswer = api.get(path::RULES).await?;
+    let own = in_force.connections.iter().find(|one| one.connection == connection.name);
+    let rules = own.map_or_else(|| Ruleset::embedded(Dialect::Guide), |one| &one.ruleset);
     let mut simulator = Simulator::new(args.seed);
     let mut sent = Vec::new();
     for index in 0..args.count {
@@ -131,7 +135,7 @@ async fn run(args: &WorkflowArgs, api: &Api) -> Result<Exit, String> {
         let conversation = open[index % open.len()];
         let (from, to) = (conversation.senders()[0], conversation.customers()[0]);
         let payload = simulator.next_message_on(&conversation.channel, from, to);
-        let findings = validate(&payload, Context::Conversation(conversation));
+        let findings = validate(&payload, rules, Context::Conversation(conversation));
         if !finding::may_send(&findings) {
             return Err(format!("a generated message is not valid: {findings:?}"));
         }

@@ -7,10 +7,13 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::channel::Channel;
 use shared::delivery::{Dedup, OnAmbiguous, Policy};
 use shared::id::ConnectionName;
+use shared::rules::{Dialect, Narrowing, Ruleset};
 use shared::sla::THRESHOLD_MS_MAX;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest time in which receipts are looked for, in hours.
@@ -77,10 +80,11 @@ pub(super) fn check(
     if written.connections.is_empty() {
         p.add("connections", "there is none; name at least one");
     }
+    let rules = rules(written.rules, p);
     let connections = written
         .connections
         .into_iter()
-        .filter_map(|(name, one)| connection(&name, one, &policy, p))
+        .filter_map(|(name, one)| connection(&name, one, &policy, &rules, p))
         .collect();
     if !problems.0.is_empty() {
         return Err(problems);
@@ -317,10 +321,41 @@ pub(super) fn refuse_wide_mode(path: &Path, problems: &mut Problems) {
     let _ = (path, problems);
 }
 
+/// The guide dialect's rules, narrowed channel by channel. It is the one dialect of this version.
+fn rules(written: BTreeMap<String, Narrowing>, problems: &mut Problems) -> Arc<Ruleset> {
+    let shipped = Ruleset::embedded(Dialect::Guide);
+    let mut narrowings = BTreeMap::new();
+    for (name, narrowing) in written {
+        let channel = Channel::parse(&name);
+        match shipped.pack(&channel) {
+            Ok(_) => {
+                narrowings.insert(channel, narrowing);
+            }
+            Err(_) => {
+                let known: Vec<&str> =
+                    shipped.packs.iter().map(|one| one.channel.as_str()).collect();
+                let text = format!("is not a channel; use {}", known.join(", "));
+                problems.add(&format!("rules.{name}"), text);
+            }
+        }
+    }
+    match shipped.narrowed(&narrowings) {
+        Ok(narrowed) => Arc::new(narrowed),
+        Err(faults) => {
+            for fault in faults {
+                let place = format!("rules.{}.{}", fault.channel, fault.setting);
+                problems.add(&place, fault.problem);
+            }
+            Arc::new(shipped.clone())
+        }
+    }
+}
+
 fn connection(
     name: &str,
     written: WrittenConnection,
     policy: &Policy,
+    rules: &Arc<Ruleset>,
     problems: &mut Problems,
 ) -> Option<ConnectionConfig> {
     let place = |field: &str| format!("connections.{name}.{field}");
@@ -416,6 +451,7 @@ fn connection(
         region,
         requests_per_minute,
         policy: Policy { dedup, on_ambiguous, ..policy.clone() },
+        rules: Arc::clone(rules),
         channels_without_receipts,
     })
 }

@@ -6,6 +6,7 @@
 use super::Config;
 use super::check::{self, Problems};
 use serde::Deserialize;
+use shared::rules::Narrowing;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -37,6 +38,7 @@ pub(super) struct Written {
     pub data: WrittenData,
     pub retention: WrittenRetention,
     pub sandbox: WrittenSandbox,
+    pub rules: BTreeMap<String, Narrowing>,
     pub connections: BTreeMap<String, WrittenConnection>,
 }
 

@@ -17,8 +17,10 @@ use secrecy::SecretString;
 use shared::channel::Channel;
 use shared::delivery::Policy;
 use shared::id::ConnectionName;
+use shared::rules::Ruleset;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything `waybill` was told, checked.
@@ -85,6 +87,8 @@ pub struct ConnectionConfig {
     pub requests_per_minute: u32,
     /// Retries, horizon, and what an unknown outcome leads to.
     pub policy: Policy,
+    /// The rules its messages must keep: its dialect's, narrowed by the settings.
+    pub rules: Arc<Ruleset>,
     /// Channels that never report delivery.
     pub channels_without_receipts: Vec<Channel>,
 }

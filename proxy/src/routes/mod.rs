@@ -10,6 +10,7 @@ pub mod health;
 pub mod messages;
 pub mod openapi;
 pub mod options;
+pub mod rules;
 pub mod sandbox;
 pub mod sla;
 pub mod submissions;

@@ -2,7 +2,8 @@
 //! anywhere, because it is written here from the same description.
 
 use super::{
-    audit, budget, connections, events, messages, options, sandbox, sla, submissions, validate,
+    audit, budget, connections, events, messages, options, rules, sandbox, sla, submissions,
+    validate,
 };
 use axum::Json;
 use axum::http::header;
@@ -21,6 +22,7 @@ use utoipa::OpenApi;
         submissions::create_submission,
         submissions::find_submission,
         validate::validate_payload,
+        rules::list_rules,
         messages::list_messages,
         messages::count_messages,
         messages::find_message,

@@ -132,7 +132,7 @@ async fn accept(
     let id = request.conversation_id.clone();
     let known = engine.store.find_conversation(connection.name.clone(), id).await?;
     let context = known.as_ref().map_or(Context::Unread, Context::Conversation);
-    let findings = validate(&request.payload, context);
+    let findings = validate(&request.payload, &connection.rules, context);
     if !finding::may_send(&findings) {
         return Err(Failure::findings(findings));
     }

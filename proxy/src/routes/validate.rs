@@ -7,9 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use shared::api::{Problem, ValidateAnswer, ValidateRequest};
-use shared::channel::Channel;
-use shared::plan;
-use shared::validate::{Context, validate};
+use shared::validate::Context;
 
 /// Judges a payload against a channel, or against a conversation the proxy has read.
 #[utoipa::path(post, path = "/api/v1/validate", tag = "submissions", request_body = ValidateRequest,
@@ -19,25 +17,26 @@ pub async fn validate_payload(
     Strict(request): Strict<ValidateRequest>,
 ) -> Result<Response, Failure> {
     let payload = &request.payload;
-    let (findings, channel) = match (request.channel, request.connection, request.conversation_id) {
-        (Some(channel), None, None) => (validate(payload, Context::Channel(&channel)), channel),
-        (None, Some(connection), Some(id)) => {
-            let conversation = super::connections::conversation(&app, connection, id).await?;
-            (validate(payload, Context::Conversation(&conversation)), conversation.channel)
+    let dialect = request.dialect;
+    let context = (request.channel, request.connection, request.conversation_id);
+    let answer = match context {
+        (Some(channel), None, None) => {
+            let rules = app.engine.rules(dialect.unwrap_or_default());
+            ValidateAnswer::new(payload, rules, Context::Channel(&channel))
+        }
+        (None, Some(name), Some(id)) if dialect.is_none() => {
+            let conversation = super::connections::conversation(&app, name.clone(), id).await?;
+            let connection = app.engine.connection(&name);
+            let connection = connection.ok_or_else(|| Failure::not_found("connection"))?;
+            ValidateAnswer::new(payload, &connection.rules, Context::Conversation(&conversation))
         }
         _ => {
             return Err(Failure::new(
                 StatusCode::BAD_REQUEST,
                 "context",
-                "Give either channel, or connection and conversation_id",
+                "Give either channel (and dialect), or connection and conversation_id",
             ));
         }
     };
-    let plan = plan::plan(payload, &channel);
-    let parts = if channel == Channel::Sms {
-        plan.messages.first().and_then(|one| one.parts)
-    } else {
-        None
-    };
-    Ok(ok(ValidateAnswer { findings, parts, plan }))
+    Ok(ok(answer))
 }

@@ -17,10 +17,11 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::channel::{Channel, file_type};
+use shared::channel::Channel;
 use shared::conversation::ROLE_AGENT;
 use shared::id::Key;
 use shared::payload::{APPLICATION_JSON, Attachment, Payload, TEXT_HTML, TEXT_PLAIN};
+use shared::rules::file_type;
 use shared::simulator::{
     FAILURE_CODE, FAILURE_REASON, Receipt, SimulatedConversation, history, platform_id,
 };

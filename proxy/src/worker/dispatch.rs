@@ -16,6 +16,7 @@ use shared::conversation::Conversation;
 use shared::delivery::{Happening, Reason};
 use shared::finding::{self, Severity};
 use shared::payload::Payload;
+use shared::rules::Ruleset;
 use shared::time::Timestamp;
 use shared::validate::{Context, validate};
 use std::time::Duration;
@@ -112,7 +113,7 @@ async fn dispatch(engine: &Engine, claim: &Claim) -> Result<Done, Error> {
         Reading::NotNow => return give_back().await,
     };
     let channel = Some(conversation.channel.clone());
-    if let Some(reason) = refusal_by_rules(claim, &conversation) {
+    if let Some(reason) = refusal_by_rules(claim, &conversation, &connection.rules) {
         apply(engine, claim, Happening::Refused { reason }, Actor::Proxy, false, channel).await?;
         return Ok(Done::Something);
     }
@@ -244,11 +245,11 @@ async fn context(
 }
 
 /// What the rules say now that the conversation is known; they may have passed when it was accepted.
-fn refusal_by_rules(claim: &Claim, conversation: &Conversation) -> Option<Reason> {
+fn refusal_by_rules(claim: &Claim, conversation: &Conversation, rules: &Ruleset) -> Option<Reason> {
     let Ok(payload) = Payload::decode(&claim.body) else {
         return Some(Reason::new("payload", "The stored payload cannot be read."));
     };
-    let findings = validate(&payload, Context::Conversation(conversation));
+    let findings = validate(&payload, rules, Context::Conversation(conversation));
     if finding::may_send(&findings) {
         return None;
     }

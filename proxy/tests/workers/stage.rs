@@ -22,6 +22,7 @@ use shared::channel::Channel;
 use shared::delivery::{Delivery, Policy, State};
 use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
 use shared::payload::Payload;
+use shared::rules::{Dialect, Ruleset};
 use shared::time::Timestamp;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -163,6 +164,7 @@ fn engine(url: &str, store: Arc<dyn Store>) -> Engine {
         region: "test".into(),
         requests_per_minute: 60_000,
         policy: Policy::default(),
+        rules: Arc::new(Ruleset::embedded(Dialect::Guide).clone()),
         channels_without_receipts: Vec::new(),
     };
     let secret = SecretString::from("audit-secret-0123456789abcdef-0123456789");

@@ -6,6 +6,7 @@
 use super::draws::{Draws, Purpose};
 use crate::channel::Channel;
 use crate::payload::{APPLICATION_JSON, Attachment, Payload, TEXT_HTML, TEXT_PLAIN};
+use crate::rules::{Dialect, Ruleset};
 use serde_json::json;
 
 /// An endless sequence of test messages; the same seed gives the same one.
@@ -28,13 +29,17 @@ impl Simulator {
     /// The next message, of a content type that `channel` takes. A channel without rules gets plain text,
     /// which validation refuses there like everything else.
     pub fn next_message_on(&mut self, channel: &Channel, from: &str, to: &str) -> Payload {
-        match channel.rules() {
-            Some(rules) => self.next_of(rules.content_types, from, to),
-            None => self.next_of(&[TEXT_PLAIN], from, to),
+        match Ruleset::embedded(Dialect::Guide).pack(channel) {
+            Ok(pack) => {
+                let types: Vec<&str> =
+                    pack.content_types.value.iter().map(String::as_str).collect();
+                self.next_of(&types, from, to)
+            }
+            Err(_) => self.next_of(&[TEXT_PLAIN], from, to),
         }
     }
 
-    fn next_of(&mut self, content_types: &[&'static str], from: &str, to: &str) -> Payload {
+    fn next_of(&mut self, content_types: &[&str], from: &str, to: &str) -> Payload {
         let content_type = self.draws.pick(content_types, TEXT_PLAIN);
         let number = self.draws.below(10_000);
         let is_attached = self.draws.below(2) == 1;
@@ -68,8 +73,8 @@ impl Simulator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::AddressForm;
     use crate::finding::may_send;
+    use crate::rules::AddressForm;
     use crate::simulator::assert_snapshot;
     use crate::validate::{Context, validate};
     #[cfg(target_arch = "wasm32")]
@@ -91,8 +96,9 @@ mod tests {
 
     #[test]
     fn five_hundred_messages_of_every_channel_have_no_errors() {
+        let rules = Ruleset::embedded(Dialect::Guide);
         for channel in Channel::KNOWN {
-            let (from, to) = match channel.rules().unwrap().address_form {
+            let (from, to) = match rules.pack(&channel).unwrap().recipient_form.value {
                 AddressForm::Phone => ("+447700900001", "+447700900141"),
                 AddressForm::Email => ("agent@genesys.cloud", "customer@example.com"),
                 AddressForm::Opaque => ("agent@genesys.cloud", "visitor-1"),
@@ -100,7 +106,7 @@ mod tests {
             let mut simulator = Simulator::new(7);
             for number in 0..500 {
                 let payload = simulator.next_message_on(&channel, from, to);
-                let findings = validate(&payload, Context::Channel(&channel));
+                let findings = validate(&payload, rules, Context::Channel(&channel));
                 assert!(may_send(&findings), "message {number} on {channel}: {findings:?}");
             }
         }

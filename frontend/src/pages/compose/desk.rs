@@ -10,9 +10,11 @@ use crate::state::proxy::Proxy;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared::api::Problem;
+use shared::channel::Channel;
 use shared::conversation::Conversation;
 use shared::finding::{Finding, Severity};
 use shared::id::{ConnectionName, ConversationId};
+use shared::rules::AddressForm;
 use shared::time::Timestamp;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -77,13 +79,17 @@ impl Desk {
     pub fn new() -> Self {
         let draft = RwSignal::new(Draft::stored());
         let conversation = RwSignal::new(Known::Nothing);
+        let proxy: Proxy = expect_context();
         let assessment = Memo::new(move |_| {
             let known = conversation.read();
             let known = match &*known {
                 Known::Here(conversation) => Some(conversation),
                 _ => None,
             };
-            draft.with(|draft| assess(draft, known, browser::now()))
+            draft.with(|draft| {
+                let judge = |rules: &_| assess(draft, known, rules, browser::now());
+                proxy.with_rules(draft.connection.as_ref(), judge)
+            })
         });
         let was_posted = draft.with_untracked(|draft| draft.was_posted);
         let sending =
@@ -99,12 +105,20 @@ impl Desk {
             sending: RwSignal::new(sending),
             saved_at: RwSignal::new(None),
             client: expect_context(),
-            proxy: expect_context(),
+            proxy,
         };
         desk.follow_connection();
         desk.follow_conversation();
         desk.save_when_changed();
         desk
+    }
+
+    /// What recipients' addresses look like on `channel`, where it has rules.
+    pub fn recipient_form(self, channel: &Channel) -> Option<AddressForm> {
+        let connection = self.draft.with(|draft| draft.connection.clone());
+        self.proxy.with_rules(connection.as_ref(), |rules| {
+            rules.pack(channel).ok().map(|pack| pack.recipient_form.value)
+        })
     }
 
     /// The connection in use, once the options are known.

@@ -1,6 +1,7 @@
 //! Findings that one click can mend: what the button says and what it does to the draft.
 
 use crate::state::draft::Draft;
+use shared::address::{check_phone, is_direction_override};
 use shared::finding::Finding;
 use shared::payload::TEXT_PLAIN;
 use shared::sms;
@@ -24,12 +25,8 @@ pub fn fix(finding: &Finding, draft: &Draft) -> Option<Fix> {
             "Make it plain text".to_owned()
         }
         "sms.alphabet" => {
-            mended.content = sms_text(&draft.content);
-            let before = sms::forcing_characters(&draft.content).len();
-            let after = sms::forcing_characters(&mended.content).len();
-            if after == before {
-                return None;
-            }
+            mended.content = sms::saving(&draft.content)?.text;
+            let after = sms::forcing(&mended.content).len();
             if after == 0 { "Replace them" } else { "Replace some" }.to_owned()
         }
         "to.duplicate" | "to.empty" => {
@@ -43,7 +40,20 @@ pub fn fix(finding: &Finding, draft: &Draft) -> Option<Fix> {
             mended.recipients[index] = phone;
             label
         }
-        "attachment.type" | "attachment.size" | "attachment.empty" | "attachment.bytes" => {
+        "to.spaces" => {
+            let index = index(finding, draft.recipients.len())?;
+            mended.recipients[index] = draft.recipients[index].trim().to_owned();
+            "Trim it".to_owned()
+        }
+        "content.nul" | "content.control" | "content.direction" => {
+            let is_unwanted = |one: char| {
+                is_direction_override(one) || (one.is_control() && !"\t\n\r".contains(one))
+            };
+            mended.content = draft.content.replace(is_unwanted, "");
+            "Remove it".to_owned()
+        }
+        "attachment.type" | "attachment.channel" | "attachment.size" | "attachment.empty"
+        | "attachment.bytes" => {
             mended.attachments.remove(index(finding, draft.attachments.len())?);
             "Remove it".to_owned()
         }
@@ -92,23 +102,6 @@ fn plain_text(html: &str) -> String {
     text.trim().to_owned()
 }
 
-/// Typographic characters written with those of the GSM-7 alphabet.
-fn sms_text(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '‘' | '’' | '‚' | '′' => plain.push('\''),
-            '“' | '”' | '„' | '″' => plain.push('"'),
-            '‐' | '‑' | '–' | '—' | '−' => plain.push('-'),
-            '…' => plain.push_str("..."),
-            '•' | '·' => plain.push('*'),
-            '\u{a0}' | '\u{2009}' | '\u{202f}' | '\t' => plain.push(' '),
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
 /// A phone number without the signs people write for the eye.
 fn phone(text: &str) -> Option<String> {
     let bare: String = text
@@ -119,12 +112,7 @@ fn phone(text: &str) -> Option<String> {
         Some(rest) => format!("+{rest}"),
         None => bare,
     };
-    let is_phone = bare.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|one| one.is_ascii_digit())
-    });
-    is_phone.then_some(bare)
+    check_phone(&bare).is_ok().then_some(bare)
 }
 
 #[cfg(test)]
@@ -138,13 +126,6 @@ mod tests {
         assert_eq!(plain_text("<p>Hi <b>Ana</b></p><p>Bye</p>"), "Hi Ana\nBye");
         assert_eq!(plain_text("1 &lt; 2<br/>a &amp; b"), "1 < 2\na & b");
         assert_eq!(plain_text("a < b"), "a < b");
-    }
-
-    #[test]
-    fn typography_becomes_gsm7() {
-        let text = sms_text("It’s 8–12 … “ok”");
-        assert_eq!(text, "It's 8-12 ... \"ok\"");
-        assert!(sms::forcing_characters(&text).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::components::leg::Leg;
 use crate::state::assess::Field;
 use crate::words;
 use leptos::prelude::*;
-use shared::channel::AddressForm;
+use shared::rules::AddressForm;
 
 /// The stop.
 #[component]
@@ -23,8 +23,7 @@ pub fn Recipients() -> impl IntoView {
             .collect::<Vec<usize>>()
     };
     let placeholder = move || {
-        let form =
-            desk.known().and_then(|known| known.channel.rules()).map(|rules| rules.address_form);
+        let form = desk.known().and_then(|known| desk.recipient_form(&known.channel));
         match form {
             Some(AddressForm::Phone) => "Number such as +447700900141",
             Some(AddressForm::Email) => "Address such as customer@example.com",

@@ -42,9 +42,9 @@ impl Judge<'_> {
             self.found(&rule::CONTENT_NOT_TEXT, POINTER, &value);
             return;
         };
-        if text.trim().is_empty() {
+        if !is_seen(text) {
             let value =
-                if text.is_empty() { "There is no text" } else { "The text is only white space" };
+                if text.is_empty() { "There is no text" } else { "The text shows nothing" };
             self.found(&rule::CONTENT_EMPTY, POINTER, &[("value", value)]);
         }
         self.text(text);
@@ -99,7 +99,7 @@ impl Judge<'_> {
     }
 
     fn html(&mut self, html: &str) {
-        if !html.trim().is_empty() && !shows_something(html) {
+        if is_seen(html) && !shows_something(html) {
             self.found(&rule::HTML_EMPTY, POINTER, &[]);
         }
         if let Some(active) = first_active(html) {
@@ -245,7 +245,12 @@ fn shows_something(html: &str) -> bool {
     for blank in ["&nbsp;", "&#160;", "&#xa0;", "&zwnj;", "&zwj;", "&shy;", "&#8203;"] {
         seen = seen.replace(blank, " ");
     }
-    seen.chars().any(|one| !one.is_whitespace() && !address::is_invisible(one))
+    is_seen(&seen)
+}
+
+/// True where a reader would see something.
+fn is_seen(text: &str) -> bool {
+    text.chars().any(|one| !one.is_whitespace() && !address::is_invisible(one))
 }
 
 /// What in HTML would do something, or load something, by itself.

@@ -235,3 +235,6 @@ fn joined(words: &[&str], last: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod vectors;

@@ -43,8 +43,7 @@ impl Judge<'_> {
             return;
         };
         if !is_seen(text) {
-            let value =
-                if text.is_empty() { "There is no text" } else { "The text shows nothing" };
+            let value = if text.is_empty() { "There is no text" } else { "The text shows nothing" };
             self.found(&rule::CONTENT_EMPTY, POINTER, &[("value", value)]);
         }
         self.text(text);

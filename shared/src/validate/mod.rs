@@ -238,3 +238,6 @@ mod tests;
 
 #[cfg(test)]
 mod vectors;
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod properties;

@@ -205,7 +205,7 @@ impl Sandbox {
         &self.0.client_secret
     }
 
-    /// Every conversation: the guide's own first, then the ordinary ones, then the special ones.
+    /// Every conversation, in the order of [`shared::simulator::world`]: the guide's own first.
     pub fn conversations(&self) -> Vec<SampleConversation> {
         self.0.world.iter().map(sample).collect()
     }

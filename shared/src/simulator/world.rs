@@ -7,8 +7,9 @@
 
 use super::draws::{Draws, Purpose};
 use crate::channel::Channel;
-use crate::conversation::{Participant, ROLE_AGENT, ROLE_CUSTOMER};
+use crate::conversation::{Conversation, Participant, ROLE_AGENT, ROLE_CUSTOMER};
 use crate::id::ConversationId;
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The guide's own example: e-mail, `agent@genesys.cloud` to `customer@example.com`, always quick.
@@ -24,8 +25,11 @@ pub const CLOSED_CONVERSATION: &str = "00000000-0000-4000-8000-000000000004";
 /// E-mail in which our side only watches, as `observer`: nobody may send.
 pub const NO_AGENT_CONVERSATION: &str = "00000000-0000-4000-8000-000000000005";
 
-/// Ordinary conversations beside the special ones, the same number on each channel.
+/// Ordinary conversations beside the special ones, the same number on each of the first five channels.
 const ORDINARY: u32 = 40;
+/// Ordinary conversations on the messengers that came later, the same number on each; they stand at the end, so
+/// that what was there before them kept its place.
+const LATER: u32 = 12;
 
 /// What becomes of messages sent to a conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -72,6 +76,17 @@ impl SimulatedConversation {
         !self.ended && self.participants.first().is_some_and(|one| one.role == ROLE_AGENT)
     }
 
+    /// The conversation as it is read at a moment.
+    pub fn at(&self, read_at: Timestamp) -> Conversation {
+        Conversation {
+            id: self.id.clone(),
+            channel: self.channel.clone(),
+            participants: self.participants.clone(),
+            ended_at: self.ended.then_some(read_at),
+            read_at,
+        }
+    }
+
     /// The identifier's sixteen bytes, which key the draws of its messages.
     pub(super) fn subject(&self) -> [u8; 16] {
         let digits = self.id.as_str().bytes().filter_map(|byte| char::from(byte).to_digit(16));
@@ -93,8 +108,8 @@ pub fn crowd(seed: u64, count: u32) -> Vec<SimulatedConversation> {
     more.flatten().collect()
 }
 
-/// Every conversation of the simulated platform: the guide's own first, then the ordinary ones, then those
-/// that go wrong.
+/// Every conversation of the simulated platform: the guide's own first, then ordinary ones, then those that go
+/// wrong, then ordinary ones on Facebook Messenger, Instagram and Apple Messages.
 pub fn world(seed: u64) -> Vec<SimulatedConversation> {
     let mut maker = Maker { draws: Draws::new(Purpose::World, seed, [0; 16], 0) };
     let mut all = Vec::new();
@@ -146,6 +161,14 @@ pub fn world(seed: u64) -> Vec<SimulatedConversation> {
         Behaviour::Usual,
         &[("observer", "observer@example.com"), (ROLE_CUSTOMER, "robin.watched@example.org")],
     ));
+    for number in ORDINARY..ORDINARY + LATER {
+        let channel = match number % 3 {
+            0 => Channel::Facebook,
+            1 => Channel::Instagram,
+            _ => Channel::Apple,
+        };
+        add(maker.ordinary(number, channel));
+    }
     all
 }
 
@@ -231,12 +254,10 @@ impl Maker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::Conversation;
     use crate::finding::may_send;
     use crate::payload::{Payload, TEXT_PLAIN};
     use crate::rules::{Dialect, Ruleset};
     use crate::simulator::assert_snapshot;
-    use crate::time::Timestamp;
     use crate::validate::{Context, validate};
     use std::collections::HashSet;
     #[cfg(target_arch = "wasm32")]
@@ -250,14 +271,7 @@ mod tests {
             content: "Hello".into(),
             attachments: Vec::new(),
         };
-        let now = Timestamp::from_unix_ms(1_000);
-        let read = Conversation {
-            id: conversation.id.clone(),
-            channel: conversation.channel.clone(),
-            participants: conversation.participants.clone(),
-            ended_at: conversation.ended.then_some(now),
-            read_at: now,
-        };
+        let read = conversation.at(Timestamp::from_unix_ms(1_000));
         may_send(&validate(
             &payload,
             Ruleset::embedded(Dialect::Guide),
@@ -282,27 +296,20 @@ mod tests {
     fn the_rules_and_the_world_agree_on_who_accepts_a_text() {
         for seed in [0, 1, 42, u64::MAX] {
             let all = world(seed);
-            assert_eq!(all.len(), 46);
+            assert_eq!(all.len(), 58);
             for conversation in &all {
                 assert_eq!(conversation.accepts(), is_valid(conversation), "{conversation:?}");
             }
             let open = all.iter().filter(|one| {
                 one.accepts() && matches!(one.behaviour, Behaviour::Quick | Behaviour::Usual)
             });
-            assert_eq!(open.count(), 42);
+            assert_eq!(open.count(), 54);
             let ids: HashSet<_> = all.iter().map(|one| &one.id).collect();
             assert_eq!(ids.len(), all.len());
             let customers: HashSet<_> = all.iter().map(SimulatedConversation::recipient).collect();
             assert_eq!(customers.len(), all.len());
-            let usual = [
-                Channel::Sms,
-                Channel::Email,
-                Channel::Webmessaging,
-                Channel::Whatsapp,
-                Channel::Open,
-            ];
-            for channel in usual {
-                assert!(all.iter().filter(|one| one.channel == channel).count() >= 8);
+            for channel in Channel::KNOWN {
+                assert!(all.iter().filter(|one| one.channel == channel).count() >= 4);
             }
         }
     }

@@ -134,7 +134,7 @@ async fn run(args: &WorkflowArgs, api: &Api) -> Result<Exit, String> {
         let index = usize::try_from(index).unwrap_or(0);
         let conversation = open[index % open.len()];
         let (from, to) = (conversation.senders()[0], conversation.customers()[0]);
-        let payload = simulator.next_message_on(&conversation.channel, from, to);
+        let payload = simulator.next_message_on(rules, &conversation.channel, from, to);
         let findings = validate(&payload, rules, Context::Conversation(conversation));
         if !finding::may_send(&findings) {
             return Err(format!("a generated message is not valid: {findings:?}"));

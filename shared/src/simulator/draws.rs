@@ -21,6 +21,12 @@ pub enum Purpose {
     PlatformId,
     /// Which calls a fault strikes.
     Faults,
+    /// The conversation and the content of one message of a scenario.
+    Content,
+    /// The pauses between the messages of a scenario.
+    Arrivals,
+    /// Which rules hostile messages break, and how.
+    Hostile,
 }
 
 /// One sequence of numbers.
@@ -42,6 +48,9 @@ impl Draws {
             Purpose::History => 3,
             Purpose::PlatformId => 4,
             Purpose::Faults => 5,
+            Purpose::Content => 6,
+            Purpose::Arrivals => 7,
+            Purpose::Hostile => 8,
         });
         Self(generator)
     }
@@ -64,6 +73,27 @@ impl Draws {
         let end = u32::try_from(choices.len()).unwrap_or(u32::MAX);
         let index = usize::try_from(self.below(end)).unwrap_or(0);
         choices.get(index).copied().unwrap_or(otherwise)
+    }
+
+    /// A pause of a Poisson process: exponential, of this mean, in whole numbers; at most 22 times the mean.
+    ///
+    /// The negative logarithm of a uniform number, in fixed point with sixteen binary places: its whole part
+    /// counts leading zeros, and each further place squares what is left.
+    pub fn exponential(&mut self, mean: u32) -> u32 {
+        const LN_2: u64 = 45_426;
+        let uniform = self.0.next_u32().max(1);
+        // Between one and two, with 31 binary places.
+        let mut left = u64::from(uniform << uniform.leading_zeros());
+        let mut places = 0;
+        for _ in 0..16 {
+            left = (left * left) >> 31;
+            let is_two = left >> 32;
+            left >>= is_two;
+            places = places << 1 | is_two;
+        }
+        let log2 = (u64::from(uniform.leading_zeros()) + 1) * 65_536 - places;
+        let pause = (u64::from(mean) * ((log2 * LN_2) >> 16)) >> 16;
+        u32::try_from(pause).unwrap_or(u32::MAX)
     }
 
     /// A UUID of version 4 (RFC 9562) made of drawn bits.
@@ -105,5 +135,18 @@ mod tests {
         let seen: std::collections::BTreeSet<u32> = (0..200).map(|_| draws.within(3, 6)).collect();
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [3, 4, 5, 6]);
         assert_eq!(draws.below(0), 0);
+    }
+
+    #[test]
+    fn exponential_pauses_have_their_mean_and_their_quantiles() {
+        let mut draws = Draws::new(Purpose::Arrivals, 7, [0; 16], 0);
+        let mut pauses: Vec<u32> = (0..100_000).map(|_| draws.exponential(10_000)).collect();
+        pauses.sort_unstable();
+        let mean = pauses.iter().map(|one| u64::from(*one)).sum::<u64>() / 100_000;
+        assert!((9_900..=10_100).contains(&mean), "{mean}");
+        // Median ln 2, and e⁻³ of them more than three times the mean.
+        assert!((6_830..=7_030).contains(&pauses[50_000]), "{}", pauses[50_000]);
+        assert!((29_500..=30_500).contains(&pauses[95_021]), "{}", pauses[95_021]);
+        assert_eq!(draws.exponential(0), 0);
     }
 }

@@ -4,6 +4,7 @@
 //! restart forgets nothing, and a faster clock is a faster platform.
 
 use super::draws::{Draws, Purpose};
+use super::scenario::{Receipts, Scenario};
 use super::world::{Behaviour, SimulatedConversation};
 use serde::{Deserialize, Serialize};
 
@@ -41,35 +42,117 @@ impl Receipt {
     }
 }
 
+/// Everything that becomes of a message.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Every status it will have, oldest first, each with the milliseconds from its acceptance.
+    pub receipts: Vec<(u32, Receipt)>,
+    /// Why it fails, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// Why a message fails.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The platform's code.
+    pub code: String,
+    /// The same in words.
+    pub reason: String,
+}
+
 /// Every status that message number `ordinal` of `conversation` will have, oldest first, each with the
-/// milliseconds from its acceptance.
+/// milliseconds from its acceptance: in the scenario `guide`.
 pub fn history(
     seed: u64,
     conversation: &SimulatedConversation,
     ordinal: u64,
 ) -> Vec<(u32, Receipt)> {
+    drawn(&Receipts::GUIDE, seed, conversation, ordinal).receipts
+}
+
+impl Scenario {
+    /// What becomes of message number `ordinal` of `conversation`.
+    pub fn history(
+        &self,
+        seed: u64,
+        conversation: &SimulatedConversation,
+        ordinal: u64,
+    ) -> History {
+        drawn(&self.receipts, seed, conversation, ordinal)
+    }
+}
+
+/// What an ordinary message comes to.
+enum Fate<'a> {
+    Arrives,
+    Fails(&'a str, &'a str),
+    Lost,
+    Silent,
+}
+
+fn drawn(
+    receipts: &Receipts,
+    seed: u64,
+    conversation: &SimulatedConversation,
+    ordinal: u64,
+) -> History {
+    let is_usual = conversation.behaviour == Behaviour::Usual;
     let mut draws = Draws::new(Purpose::History, seed, conversation.subject(), ordinal);
-    // Always the same draws, so that a conversation's behaviour decides nothing but its own branch.
-    let sent = draws.within(50, 300);
-    let is_slow = draws.below(20) == 0 && conversation.behaviour == Behaviour::Usual;
-    let quickly = draws.within(400, 4_000);
-    let slowly = draws.within(12_000, 20_000);
-    let is_read = draws.below(2) == 1;
-    let reading = draws.within(1_000, 20_000);
-    let failed = draws.within(500, 1_500);
-    let mut history = vec![(0, Receipt::Queued), (sent, Receipt::Sent)];
-    match conversation.behaviour {
-        Behaviour::Quick | Behaviour::Usual => {
+    // Always the same draws, so that neither a conversation's behaviour nor a share of the scenario decides
+    // anything but its own branch.
+    let mut at = |[first, last]: [u32; 2]| draws.within(first, last);
+    let sent = at(receipts.sent_ms);
+    let is_slow = at([0, 99]) < receipts.late_percent && is_usual;
+    let quickly = at(receipts.delivered_ms);
+    let slowly = at(receipts.late_ms);
+    let is_read = at([0, 99]) >= 100 - receipts.read_percent.min(100);
+    let reading = at(receipts.read_after_ms);
+    let failed = at(receipts.failed_ms);
+    let fate = match conversation.behaviour {
+        Behaviour::Quick => Fate::Arrives,
+        Behaviour::Usual => fate(receipts, at([0, 99])),
+        Behaviour::Fails => Fate::Fails(FAILURE_CODE, FAILURE_REASON),
+        Behaviour::NoReceipts => Fate::Lost,
+    };
+    let mut history =
+        History { receipts: vec![(0, Receipt::Queued), (sent, Receipt::Sent)], failure: None };
+    match fate {
+        Fate::Arrives => {
             let delivered = if is_slow { slowly } else { quickly };
-            history.push((delivered, Receipt::Delivered));
+            history.receipts.push((delivered, Receipt::Delivered));
             if is_read {
-                history.push((delivered + reading, Receipt::Read));
+                history.receipts.push((delivered + reading, Receipt::Read));
             }
         }
-        Behaviour::Fails => history.push((failed, Receipt::Failed)),
-        Behaviour::NoReceipts => {}
+        Fate::Fails(code, reason) => {
+            history.receipts.push((failed, Receipt::Failed));
+            history.failure = Some(Failure { code: code.to_owned(), reason: reason.to_owned() });
+        }
+        Fate::Lost => {}
+        Fate::Silent => history.receipts.truncate(1),
     }
     history
+}
+
+/// The fate at `place` of a hundred: first the failures in their order, then the lost, then the silent.
+fn fate(receipts: &Receipts, place: u32) -> Fate<'_> {
+    let mut end = 0;
+    for failure in &receipts.failures {
+        end += failure.percent;
+        if place < end {
+            return Fate::Fails(&failure.code, &failure.reason);
+        }
+    }
+    if place < end + receipts.lost_percent {
+        Fate::Lost
+    } else if place < end + receipts.lost_percent + receipts.silent_percent {
+        Fate::Silent
+    } else {
+        Fate::Arrives
+    }
 }
 
 /// The platform's name for message number `ordinal` of `conversation`.

@@ -4,9 +4,11 @@
 //! it turns out to be, so the tenth message of a seed is about the same thing on every channel.
 
 use super::draws::{Draws, Purpose};
+use super::files;
+use super::text::Room;
 use crate::channel::Channel;
 use crate::payload::{APPLICATION_JSON, Attachment, Payload, TEXT_HTML, TEXT_PLAIN};
-use crate::rules::{Dialect, Ruleset};
+use crate::rules::{Pack, Ruleset, file_type};
 use serde_json::json;
 
 /// An endless sequence of test messages; the same seed gives the same one.
@@ -23,50 +25,82 @@ impl Simulator {
 
     /// The next message, of any of the three content types.
     pub fn next_message(&mut self, from: &str, to: &str) -> Payload {
-        self.next_of(&[TEXT_PLAIN, TEXT_HTML, APPLICATION_JSON], from, to)
+        self.next_of(&[TEXT_PLAIN, TEXT_HTML, APPLICATION_JSON], None, from, to)
     }
 
-    /// The next message, of a content type that `channel` takes. A channel without rules gets plain text,
-    /// which validation refuses there like everything else.
-    pub fn next_message_on(&mut self, channel: &Channel, from: &str, to: &str) -> Payload {
-        match Ruleset::embedded(Dialect::Guide).pack(channel) {
+    /// The next message, of what `channel` takes under these rules: its content types, its media by address or by
+    /// value, a text of no more than its limit. A channel without rules gets plain text, which validation refuses
+    /// there like everything else.
+    pub fn next_message_on(
+        &mut self,
+        rules: &Ruleset,
+        channel: &Channel,
+        from: &str,
+        to: &str,
+    ) -> Payload {
+        match rules.pack(channel) {
             Ok(pack) => {
                 let types: Vec<&str> =
                     pack.content_types.value.iter().map(String::as_str).collect();
-                self.next_of(&types, from, to)
+                self.next_of(&types, Some(pack), from, to)
             }
-            Err(_) => self.next_of(&[TEXT_PLAIN], from, to),
+            Err(_) => self.next_of(&[TEXT_PLAIN], None, from, to),
         }
     }
 
-    fn next_of(&mut self, content_types: &[&str], from: &str, to: &str) -> Payload {
+    fn next_of(
+        &mut self,
+        content_types: &[&str],
+        pack: Option<&Pack>,
+        from: &str,
+        to: &str,
+    ) -> Payload {
         let content_type = self.draws.pick(content_types, TEXT_PLAIN);
         let number = self.draws.below(10_000);
         let is_attached = self.draws.below(2) == 1;
         let is_image = self.draws.below(2) == 1;
         let content = match content_type {
-            TEXT_HTML => json!(format!("<p>Test message {number}</p>")),
+            TEXT_HTML => json!(fitted(&format!("<p>Test message {number}</p>"), number, pack)),
             APPLICATION_JSON => json!({ "event": "test", "seq": number.to_string() }),
-            _ => json!(format!("Test message {number}")),
+            _ => json!(fitted(&format!("Test message {number}"), number, pack)),
         };
-        let (mime, filename) = if is_image {
-            ("image/png", format!("picture-{number}.png"))
-        } else {
-            ("application/pdf", format!("document-{number}.pdf"))
-        };
-        let attachment = Attachment {
-            content_type: mime.to_owned(),
-            content: None,
-            url: Some(format!("https://cdn.example.com/files/{filename}")),
-            filename,
-        };
+        let mime = if is_image { "image/png" } else { "application/pdf" };
+        let attachment = is_attached.then(|| attached(mime, number, pack)).flatten();
         Payload {
             from: from.to_owned(),
             to: vec![to.to_owned()],
             content_type: content_type.to_owned(),
             content,
-            attachments: if is_attached { vec![attachment] } else { Vec::new() },
+            attachments: attachment.into_iter().collect(),
         }
+    }
+}
+
+/// `text`, or as much of the number alone as there is room for.
+fn fitted(text: &str, number: u32, pack: Option<&Pack>) -> String {
+    match pack.map(Room::on) {
+        Some(room) if !room.holds(text) => room.cut(&number.to_string()).to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// A file of the type `mime`, or of another where the channel does not carry that; `None` where it carries none.
+fn attached(mime: &str, number: u32, pack: Option<&Pack>) -> Option<Attachment> {
+    let Some(pack) = pack else {
+        let kind = file_type(mime)?;
+        return Some(files::by_address(kind, &files::name(kind, number)));
+    };
+    if pack.attachments_max.value == 0 {
+        return None;
+    }
+    let alternatives = [mime, "image/png", "application/pdf"];
+    let kind = alternatives.into_iter().find(|one| pack.media(one).is_some()).and_then(file_type);
+    let kind = kind.or_else(|| files::substitute(pack))?;
+    let filename = files::name(kind, number);
+    if pack.urls.value {
+        Some(files::by_address(kind, &filename))
+    } else {
+        files::smallest(kind, &filename, pack)
     }
 }
 
@@ -74,7 +108,7 @@ impl Simulator {
 mod tests {
     use super::*;
     use crate::finding::may_send;
-    use crate::rules::AddressForm;
+    use crate::rules::{AddressForm, Dialect};
     use crate::simulator::assert_snapshot;
     use crate::validate::{Context, validate};
     #[cfg(target_arch = "wasm32")]
@@ -105,7 +139,7 @@ mod tests {
             };
             let mut simulator = Simulator::new(7);
             for number in 0..500 {
-                let payload = simulator.next_message_on(&channel, from, to);
+                let payload = simulator.next_message_on(rules, &channel, from, to);
                 let findings = validate(&payload, rules, Context::Channel(&channel));
                 assert!(may_send(&findings), "message {number} on {channel}: {findings:?}");
             }

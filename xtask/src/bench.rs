@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 
 use crate::{
+    bench_rules,
     build_console::{self, Finish},
     command::{self, cargo},
     compress,
@@ -23,6 +24,8 @@ use crate::{
 pub enum Bench {
     /// How much a browser loads before the console can be used, raw and compressed.
     Size,
+    /// The rules: messages judged a second natively and in the page, and what the engine adds to the page's size.
+    Rules,
     /// The store: accepts by one caller and by 64, against the disk's own speed.
     Store,
     /// The proxy's resident set with a million queued messages.
@@ -45,6 +48,7 @@ pub enum Bench {
 pub fn run(what: &Bench) -> Result<ExitCode> {
     match what {
         Bench::Size => size()?,
+        Bench::Rules => bench_rules::run()?,
         Bench::Store => helper("store")?,
         Bench::Memory => helper("memory")?,
         Bench::Restart => helper("restart")?,

@@ -7,6 +7,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod bench_rules;
 mod build_console;
 mod build_waybill;
 mod command;

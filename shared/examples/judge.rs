@@ -19,7 +19,7 @@ fn main() {
         .map(|index| {
             let channel = Channel::KNOWN[index % Channel::KNOWN.len()].clone();
             let plain = example::payload(&channel);
-            let payload = simulator.next_message_on(&channel, &plain.from, &plain.to[0]);
+            let payload = simulator.next_message_on(rules, &channel, &plain.from, &plain.to[0]);
             (channel, payload)
         })
         .collect();
@@ -30,7 +30,10 @@ fn main() {
         }
         MESSAGES as f64 / start.elapsed().as_secs_f64()
     });
-    let long = Payload { content: "Hello, your order is on its way. ".repeat(310).into(), ..example::payload(&Channel::Email) };
+    let long = Payload {
+        content: "Hello, your order is on its way. ".repeat(310).into(),
+        ..example::payload(&Channel::Email)
+    };
     let written = long.to_bytes();
     let conversation = example::conversation(&Channel::Email);
     let keystroke = median(|| {
@@ -41,7 +44,10 @@ fn main() {
         }
         start.elapsed().as_secs_f64() * 10.0
     });
-    println!("{{\"per_second\":{per_second:.0},\"keystroke_ms\":{keystroke:.4},\"bytes\":{}}}", written.len());
+    println!(
+        "{{\"per_second\":{per_second:.0},\"keystroke_ms\":{keystroke:.4},\"bytes\":{}}}",
+        written.len()
+    );
 }
 
 fn median(mut measure: impl FnMut() -> f64) -> f64 {

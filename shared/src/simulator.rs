@@ -10,6 +10,7 @@
 mod draws;
 mod files;
 mod history;
+mod hostile;
 mod message;
 mod scenario;
 mod stream;

@@ -108,7 +108,7 @@ fn attached(mime: &str, number: u32, pack: Option<&Pack>) -> Option<Attachment> 
 mod tests {
     use super::*;
     use crate::finding::may_send;
-    use crate::rules::{AddressForm, Dialect};
+    use crate::rules::{AddressForm, Dialect, Narrowing};
     use crate::simulator::assert_snapshot;
     use crate::validate::{Context, validate};
     #[cfg(target_arch = "wasm32")]
@@ -128,22 +128,50 @@ mod tests {
         );
     }
 
-    #[test]
-    fn five_hundred_messages_of_every_channel_have_no_errors() {
-        let rules = Ruleset::embedded(Dialect::Guide);
-        for channel in Channel::KNOWN {
-            let (from, to) = match rules.pack(&channel).unwrap().recipient_form.value {
+    /// What of five hundred messages on every channel of `rules` must not be sent.
+    fn refused(rules: &Ruleset) -> Vec<String> {
+        let mut refused = Vec::new();
+        for pack in &rules.packs {
+            let channel = &pack.channel;
+            let (from, to) = match pack.recipient_form.value {
                 AddressForm::Phone => ("+447700900001", "+447700900141"),
                 AddressForm::Email => ("agent@genesys.cloud", "customer@example.com"),
                 AddressForm::Opaque => ("agent@genesys.cloud", "visitor-1"),
             };
             let mut simulator = Simulator::new(7);
+            let mut attached = 0;
             for number in 0..500 {
-                let payload = simulator.next_message_on(rules, &channel, from, to);
-                let findings = validate(&payload, rules, Context::Channel(&channel));
-                assert!(may_send(&findings), "message {number} on {channel}: {findings:?}");
+                let payload = simulator.next_message_on(rules, channel, from, to);
+                attached += payload.attachments.len();
+                let findings = validate(&payload, rules, Context::Channel(channel));
+                if !may_send(&findings) {
+                    refused.push(format!("message {number} on {channel}: {findings:?}"));
+                }
             }
+            assert!((200..300).contains(&attached), "{attached} on {channel}");
         }
+        refused
+    }
+
+    #[test]
+    fn five_hundred_messages_of_every_channel_and_dialect_have_no_errors() {
+        for dialect in Dialect::ALL {
+            assert_eq!(refused(Ruleset::embedded(dialect)), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn where_only_pictures_or_hardly_any_text_may_go_that_is_what_is_made() {
+        let narrowing = Narrowing {
+            text_max: Some(3),
+            media_types: Some(vec!["image/webp".into()]),
+            ..Narrowing::default()
+        };
+        let all = [Channel::Whatsapp, Channel::Email, Channel::Sms];
+        let rules = Ruleset::embedded(Dialect::Guide)
+            .narrowed(&all.into_iter().map(|channel| (channel, narrowing.clone())).collect())
+            .unwrap();
+        assert_eq!(refused(&rules), [""; 0]);
     }
 
     #[test]

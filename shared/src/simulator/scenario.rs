@@ -207,9 +207,9 @@ impl<T: Ord> Weights<T> {
     }
 }
 
-impl<T: Ord, const N: usize> From<[(T, u32); N]> for Weights<T> {
-    fn from(entries: [(T, u32); N]) -> Self {
-        Self(BTreeMap::from(entries))
+impl<T: Ord> From<Vec<(T, u32)>> for Weights<T> {
+    fn from(entries: Vec<(T, u32)>) -> Self {
+        Self(entries.into_iter().collect())
     }
 }
 
@@ -338,7 +338,13 @@ pub struct BadValue {
 }
 
 /// The shipped files, in the order they are shown.
-const FILES: [(&str, &str); 1] = [("guide", include_str!("../../scenarios/guide.json"))];
+const FILES: [(&str, &str); 5] = [
+    ("guide", include_str!("../../scenarios/guide.json")),
+    ("busy-hour", include_str!("../../scenarios/busy-hour.json")),
+    ("incident", include_str!("../../scenarios/incident.json")),
+    ("hostile", include_str!("../../scenarios/hostile.json")),
+    ("lost-receipts", include_str!("../../scenarios/lost-receipts.json")),
+];
 
 impl Scenario {
     /// The names of the scenarios that are shipped; the first is what is simulated where nobody says otherwise.
@@ -578,5 +584,129 @@ impl Faults {
         for (name, weight) in all.iter() {
             self.within(format!("{field}.{name}"), weight, 1, WEIGHT_MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// The busy hour with one value replaced.
+    fn with(pointer: &str, value: Value) -> Result<Scenario, ScenarioError> {
+        let mut file: Value =
+            serde_json::from_str(Scenario::shipped_text("busy-hour").unwrap()).unwrap();
+        *file.pointer_mut(pointer).unwrap() = value;
+        Scenario::read(&file.to_string())
+    }
+
+    fn fault(pointer: &str, value: Value) -> String {
+        with(pointer, value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_shipped_file_can_be_read_and_says_its_name() {
+        assert_eq!(
+            Scenario::SHIPPED,
+            ["guide", "busy-hour", "incident", "hostile", "lost-receipts"]
+        );
+        for name in Scenario::SHIPPED {
+            let scenario = Scenario::read(Scenario::shipped_text(name).unwrap()).unwrap();
+            assert_eq!(scenario.name, name);
+            assert_eq!(Scenario::shipped(name), Some(&scenario));
+            let written = serde_json::to_string(&scenario).unwrap();
+            assert_eq!(Scenario::read(&written), Ok(scenario));
+        }
+        assert_eq!(Scenario::shipped("other"), None);
+        assert_eq!(Scenario::shipped("guide").unwrap().receipts, Receipts::GUIDE);
+    }
+
+    #[test]
+    fn what_has_the_wrong_shape_is_refused_with_its_place() {
+        for (pointer, value, words) in [
+            ("/channels", json!([]), "an object of names and weights"),
+            ("/channels/sms", json!(-1), "/channels/sms"),
+            ("/channels/sms", json!(1.5), "/channels/sms"),
+            ("/messages", json!("other"), "unknown variant `other`, expected `guide` or `drawn`"),
+            ("/messages/drawn/types", json!({"xml": 1}), "unknown variant `xml`, expected"),
+            ("/messages/drawn/languages", json!({"klingon": 1}), "expected one of `english`"),
+            (
+                "/messages/drawn/attachments/types",
+                json!({"image/svg+xml": 1}),
+                "not a type of file that can be sent; use one of application/pdf,",
+            ),
+            ("/arrivals", json!({"evenly": {"every": 1}}), "unknown field `every`"),
+            ("/receipts/sent_ms", json!([1]), "/receipts/sent_ms"),
+            ("/dialect", json!("morse"), "expected `guide` or `genesys`"),
+        ] {
+            let error = fault(pointer, value);
+            assert!(error.contains("cannot be read: line 1, column "), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+        let guide = Scenario::shipped_text("guide").unwrap();
+        for (from, to, words) in [
+            ("\"name\"", "\"seed\": 1, \"name\"", "unknown field `seed`"),
+            ("\"sms\": 1", "\"sms\": 1, \"SMS\": 2", "duplicate field `sms`"),
+            ("\"guide\",\n  \"arr", "\"guide\",\n  \"name\": \"x\", \"arr", "duplicate field"),
+        ] {
+            let error = Scenario::read(&guide.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        for text in ["", "null", "[]", "{}", "7 8"] {
+            assert!(matches!(Scenario::read(text), Err(ScenarioError::Shape(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_value_that_will_not_do_is_named_with_what_would() {
+        let day = MS_MAX;
+        for (pointer, value, words) in [
+            ("/name", json!("Busy Hour"), "name: write 1 to 40 of a-z, 0-9 and -"),
+            ("/about", json!(""), "about: say in 1 to 400 characters"),
+            ("/channels", json!({}), "channels: name at least one"),
+            ("/channels/sms", json!(0), "channels.sms: 0 will not do; write 1 to 10000"),
+            ("/channels", json!({"pigeon": 1}), "channels.pigeon: the dialect guide does not"),
+            ("/dialect", json!("genesys"), "channels.email: the dialect genesys does not carry it"),
+            ("/messages/drawn/lengths", json!([]), "messages.drawn.lengths: name 1 to 16"),
+            (
+                "/messages/drawn/lengths/1/characters",
+                json!([9, 8]),
+                "messages.drawn.lengths.1.characters: [9, 8] will not do; write two numbers from 1 \
+                 to 10000, the smaller first",
+            ),
+            ("/messages/drawn/attachments/percent", json!(101), "attachments.percent: 101 will"),
+            ("/messages/drawn/attachments/most", json!(11), "attachments.most: 11 will not do"),
+            ("/messages/drawn/attachments/bytes", json!([1, 2_000_000]), "attachments.bytes: "),
+            (
+                "/arrivals",
+                json!({"bursts": {"messages": 0, "every_ms": 0, "pause_ms": 0}}),
+                "arrivals.bursts.messages: 0 will not do; write 1 to 100000",
+            ),
+            ("/arrivals", json!({"evenly": {"every_ms": day + 1}}), "arrivals.evenly.every_ms: "),
+            (
+                "/receipts/delivered_ms",
+                json!([400, 6000]),
+                "receipts.delivered_ms: it begins at 400, before the last message is sent; begin \
+                 after 400, where receipts.sent_ms ends",
+            ),
+            ("/receipts/late_percent", json!(200), "receipts.late_percent: 200 will not do"),
+            ("/receipts/failures/0/code", json!(""), "receipts.failures.0.code: write 1 to 200"),
+            ("/receipts/failures/0/reason", json!("a\u{202e}b"), "receipts.failures.0.reason: "),
+            ("/receipts/failures/0/percent", json!(101), "receipts: failures, lost_percent and"),
+        ] {
+            let error = fault(pointer, value);
+            assert!(error.starts_with("the scenario cannot be used: "), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+        let hostile = Scenario { hostile_percent: 101, ..with("/name", json!("x")).unwrap() };
+        let two = Scenario { name: String::new(), ..hostile };
+        let Err(ScenarioError::Values(faults)) = two.check() else { panic!("{two:?}") };
+        let fields: Vec<&str> = faults.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["name", "hostile_percent"]);
+        let long = " ".repeat(SCENARIO_BYTES_MAX + 1);
+        let error = Scenario::read(&long).unwrap_err().to_string();
+        assert!(error.contains("65537 bytes, more than the 65536 allowed"), "{error}");
     }
 }

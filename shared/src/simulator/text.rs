@@ -204,7 +204,8 @@ impl Room {
             None => {}
         }
         if let Some(parts) = &pack.parts {
-            room.units = room.units.min(parts.max * Encoding::Ucs2.limits().1);
+            // One unit of each may stay empty, because a character of two is never cut in half.
+            room.units = room.units.min(parts.max * (Encoding::Ucs2.limits().1 - 1));
         }
         room
     }

@@ -351,9 +351,9 @@ CONTENT_MARKUP = "content.markup" Warning Plain
     why "Plain text is shown as it is written, tags and all" source PAYLOAD
     how "Choose HTML, or remove the tags."
     good on("email", r#"{"content":"1 < 2"}"#), bad on("email", r#"{"content":"Hello <b>you</b>"}"#);
-HTML_EMPTY = "html.empty" Error Html
+HTML_EMPTY = "html.empty" Warning Html
     what "The HTML shows nothing"
-    why "A message has content" source PAYLOAD
+    why "The recipient would see an empty message" source HTML_MAIL
     how "Write what is to be said between the tags."
     good on("email", r#"{"type":"text/html","content":"<p>Hello</p>"}"#), bad on("email", r#"{"type":"text/html","content":"<p>&nbsp;</p>"}"#);
 HTML_ACTIVE = "html.active" Warning Html

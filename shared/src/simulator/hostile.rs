@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// An example of more bytes than this comes up in one round of [`LARGE_EVERY`] only: a few of them weigh more than
 /// thousands of others.
 const LARGE_BYTES: usize = 64 * 1024;
-const LARGE_EVERY: u64 = 16;
+const LARGE_EVERY: u64 = 64;
 
 /// A message that breaks a rule.
 pub(super) struct Broken {

@@ -105,6 +105,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let sandbox = if needs_sandbox {
         let options = SandboxOptions {
             seed: config.sandbox_seed,
+            scenario: config.sandbox_scenario.clone(),
             data: Some(data.join(&format!("sandbox-{}.sqlite", config.sandbox_seed))),
             audit_secret: Some(audit_secret.clone()),
             audit_previous_secret: config.audit.previous.as_ref().map(|(_, secret)| secret.clone()),

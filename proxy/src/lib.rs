@@ -22,6 +22,7 @@ pub mod platform;
 pub mod router;
 pub mod routes;
 pub mod sandbox;
+pub mod scenario;
 pub mod server;
 pub mod store;
 pub mod telemetry;

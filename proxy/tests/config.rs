@@ -164,6 +164,23 @@ fn row_11_a_file_with_secrets_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_scenario_is_one_of_the_shipped_or_a_file() {
+    let config = load(&Flags::default(), &environment(&[])).unwrap();
+    assert_eq!(config.sandbox_scenario.unwrap().name, "guide");
+    let named = load_file(&file(""), &[("WAYBILL_SANDBOX__SCENARIO", "incident")]).unwrap();
+    assert_eq!(named.sandbox_scenario.unwrap().name, "incident");
+    let text = problems("[sandbox]\nscenario = \"rush\"\n");
+    assert!(text.contains("sandbox.scenario"), "{text}");
+    assert!(text.contains("guide, busy-hour, incident, hostile, lost-receipts"), "{text}");
+    let own = file("");
+    let path = own.folder.path().join("own.json");
+    fs::write(&path, r#"{"name": "own"}"#).unwrap();
+    let setting = [("WAYBILL_SANDBOX__SCENARIO", path.to_str().unwrap())];
+    let text = load_file(&own, &setting).unwrap_err();
+    assert!(text.contains("missing field `about`"), "{text}");
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let text = problems(
         "[sla]\nthreshold_seconds = 0\n[server]\nlisten = \"0.0.0.0:1\"\n[audit]\nkey_id = \"\"\n[log]\nformat = \"xml\"\n",

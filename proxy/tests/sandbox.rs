@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::audit::{FIRST_PREVIOUS, Link, chain_text};
 use shared::simulator::{
-    CLOSED_CONVERSATION, FAILING_CONVERSATION, GUIDE_CONVERSATION, NO_AGENT_CONVERSATION,
-    NO_RECEIPTS_CONVERSATION, Receipt, SMS_CONVERSATION, history, world,
+    Behaviour, CLOSED_CONVERSATION, FAILING_CONVERSATION, FailureShare, GUIDE_CONVERSATION,
+    NO_AGENT_CONVERSATION, NO_RECEIPTS_CONVERSATION, Receipt, Receipts, SMS_CONVERSATION, Scenario,
+    history, world,
 };
 use shared::time::Timestamp;
 use std::path::Path;
@@ -742,6 +743,100 @@ async fn nothing_is_forgotten_over_a_restart() {
     running.until(&token, GUIDE_CONVERSATION, arrived).await;
     let closed_again = running.read(&token, CLOSED_CONVERSATION).await;
     assert_eq!(closed_again.body["endTime"], closed.body["endTime"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_message_is_its_scenarios_also_after_a_restart_with_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sandbox.db");
+    let scenario = |change: fn(&mut Receipts)| {
+        let mut scenario = Scenario::shipped("incident").unwrap().clone();
+        change(&mut scenario.receipts);
+        scenario.check().unwrap();
+        Some(scenario)
+    };
+    let failing = scenario(|receipts| {
+        receipts.lost_percent = 0;
+        receipts.failures = vec![FailureShare {
+            percent: 100,
+            code: "carrier.unavailable".into(),
+            reason: "The carrier is down".into(),
+        }];
+    });
+    let silent = scenario(|receipts| {
+        receipts.failures.clear();
+        receipts.lost_percent = 0;
+        receipts.silent_percent = 100;
+    });
+    let late = scenario(|receipts| {
+        receipts.failures.clear();
+        receipts.lost_percent = 0;
+        receipts.late_percent = 100;
+    });
+    let usual = world(SEED).into_iter().find(|one| one.behaviour == Behaviour::Usual).unwrap();
+    let id = usual.id.as_str();
+    let options = |scenario| SandboxOptions {
+        seed: SEED,
+        data: Some(path.clone()),
+        scenario,
+        ..SandboxOptions::default()
+    };
+    let with = async |scenario| {
+        let running = Running::with(options(scenario)).await;
+        running.speed(1000).await;
+        let token = running.token().await;
+        (running, token)
+    };
+    // The longest of them takes less than ten minutes.
+    const LONG_MS: i64 = 600_000;
+
+    let (running, token) = with(failing).await;
+    running.say(&token, id, "k-failing").await;
+    let failed = running.until(&token, id, |message| message["status"] == "failed").await;
+    assert_eq!(
+        failed["errorInfo"],
+        json!({ "code": "carrier.unavailable", "message": "The carrier is down" })
+    );
+    assert_eq!(running.sandbox.announcement("http://x")["scenario"], "incident");
+    // What special conversations are for holds in every scenario.
+    running.say(&token, GUIDE_CONVERSATION, "k-quick").await;
+    running
+        .until(&token, GUIDE_CONVERSATION, |message| {
+            !message["statusTimestamps"]["delivered"].is_null()
+        })
+        .await;
+    running.stop().await;
+
+    let (running, token) = with(silent).await;
+    running.say(&token, id, "k-silent").await;
+    running.pass(LONG_MS).await;
+    let messages = running.read(&token, id).await.body["messages"].clone();
+    assert_eq!(messages[0], failed);
+    assert_eq!(
+        (&messages[1]["status"], &messages[1]["statusTimestamps"]),
+        (&json!("queued"), &json!({}))
+    );
+    running.stop().await;
+
+    let (running, token) = with(late).await;
+    running.say(&token, id, "k-late").await;
+    let is_delivered = |message: &Value| !message["statusTimestamps"]["delivered"].is_null();
+    let delivered = running.until(&token, id, is_delivered).await;
+    let at = |name: &Value| Timestamp::parse(name.as_str().unwrap()).unwrap();
+    let elapsed = at(&delivered["statusTimestamps"]["delivered"])
+        .ms_since(at(&delivered["createdTimestamp"]));
+    assert!((11_000..=300_000).contains(&elapsed), "{elapsed}");
+    running.pass(LONG_MS).await;
+    let before = running.read(&token, id).await.body["messages"].clone();
+    running.stop().await;
+
+    // The scenario of today says nothing about messages of yesterday.
+    let (running, token) = with(None).await;
+    assert_eq!(running.sandbox.announcement("http://x")["scenario"], "guide");
+    let after = running.read(&token, id).await.body["messages"].clone();
+    assert_eq!(before, after);
+    assert_eq!((&after[0], &after[1]), (&messages[0], &messages[1]));
     running.stop().await;
 }
 

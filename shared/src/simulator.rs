@@ -3,7 +3,7 @@
 //! Everything is a pure function of a seed and a [`Scenario`], so both together with [`VERSION`] are a shareable
 //! link, and page, proxy and command line show the same. [`Scenario::messages`] gives what is said, to whom, when,
 //! and what becomes of it; [`Simulator`] makes messages as the guide contract's section "Simulator" describes them;
-//! [`world`] makes the simulated platform's conversations, and [`Scenario::history`] says when a message sent to
+//! [`world`] makes the simulated platform's conversations, and [`Receipts::history`] says when a message sent to
 //! one of them is sent, delivered, read or failed. All randomness comes from [`Draws`], all arithmetic is of
 //! integers, and nothing here knows the time.
 

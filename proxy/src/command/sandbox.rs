@@ -5,7 +5,7 @@ use super::serve::{Signal, print_line};
 use crate::config::LogConfig;
 use crate::data_folder;
 use crate::sandbox::{Sandbox, SandboxOptions};
-use crate::{server, telemetry};
+use crate::{scenario, server, telemetry};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +22,9 @@ pub struct SandboxArgs {
     /// The same seed gives the same platform.
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// What becomes of messages: guide, busy-hour, incident, hostile, lost-receipts, or a scenario's file.
+    #[arg(long, value_name = "FILE|NAME", default_value = "guide")]
+    scenario: String,
     /// Keep its state in this file; without it everything is forgotten at the end.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -47,12 +50,17 @@ pub async fn sandbox(args: SandboxArgs) -> Exit {
                 return fail(format!("the audit secret cannot be read: {error}"), Exit::Usage);
             }
         };
+    let scenario = match scenario::find(&args.scenario) {
+        Ok(scenario) => scenario,
+        Err(text) => return fail(format!("--scenario: {text}"), Exit::Usage),
+    };
     let mut signal = match Signal::listen() {
         Ok(signal) => signal,
         Err(error) => return fail(format!("signals cannot be received: {error}"), Exit::Usage),
     };
     let options = SandboxOptions {
         seed: args.seed,
+        scenario: Some(scenario),
         data: args.data,
         audit_secret,
         audit_previous_secret: None,

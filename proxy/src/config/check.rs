@@ -3,6 +3,7 @@
 use super::layers::{Flags, HomeFolders, Number, Written, WrittenAudit, WrittenConnection};
 use super::{AuditConfig, Config, ConnectionConfig, LogConfig, Target, region};
 use crate::engine::AuditPolicy;
+use crate::scenario;
 use secrecy::{ExposeSecret, SecretString};
 use shared::channel::Channel;
 use shared::delivery::{Dedup, OnAmbiguous, Policy};
@@ -77,6 +78,8 @@ pub(super) fn check(
     let messages_days =
         whole("retention.messages_days", written.retention.messages_days, 0, 36_500, p);
     let sandbox_seed = whole("sandbox.seed", written.sandbox.seed, 0, 1 << 53, p);
+    let sandbox_scenario = scenario::find(&written.sandbox.scenario);
+    let sandbox_scenario = sandbox_scenario.map_err(|text| p.add("sandbox.scenario", text)).ok();
     if written.connections.is_empty() {
         p.add("connections", "there is none; name at least one");
     }
@@ -100,6 +103,7 @@ pub(super) fn check(
         quota: (quota_mb > 0).then_some(quota_mb * 1_000_000),
         retention: (messages_days > 0).then(|| Duration::from_secs(messages_days * 24 * 60 * 60)),
         sandbox_seed,
+        sandbox_scenario,
         connections,
     })
 }

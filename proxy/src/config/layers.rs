@@ -103,6 +103,7 @@ pub(super) struct WrittenRetention {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenSandbox {
     pub seed: Number,
+    pub scenario: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

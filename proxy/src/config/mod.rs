@@ -18,6 +18,7 @@ use shared::channel::Channel;
 use shared::delivery::Policy;
 use shared::id::ConnectionName;
 use shared::rules::Ruleset;
+use shared::simulator::Scenario;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// The simulated platform's seed.
     pub sandbox_seed: u64,
+    /// What the simulated platform makes of messages.
+    pub sandbox_scenario: Option<Scenario>,
     /// Platform organisations, by name.
     pub connections: Vec<ConnectionConfig>,
 }

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! It promises to behave like the platform for everything the proxy can see, to do the same again for the
-//! same seed, and to forget nothing over a restart when it has a data file. There are no timers: a message's
-//! status is computed from its history and the simulated time whenever somebody asks. It deliberately does
+//! same seed and scenario, and to forget nothing over a restart when it has a data file. There are no timers: what
+//! becomes of a message is decided and stored when it is taken, and its status is computed from that and the
+//! simulated time whenever somebody asks. It deliberately does
 //! not bind a port (the caller serves [`Sandbox::router`]) and its control calls need no credentials, so it
 //! belongs on a loopback address.
 
@@ -30,7 +31,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use shared::channel::Channel;
 use shared::id::ConversationId;
-use shared::simulator::{Behaviour, SimulatedConversation};
+use shared::simulator::{Behaviour, Receipts, Scenario, SimulatedConversation};
 use shared::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,9 @@ pub struct SandboxOptions {
     pub audit_secret: Option<SecretString>,
     /// The key before it, while keys are being changed: batches sealed under it verify too.
     pub audit_previous_secret: Option<SecretString>,
+    /// Decides what becomes of the messages it takes; `None` is the guide's. What it says of messages to send is
+    /// for whoever sends them.
+    pub scenario: Option<Scenario>,
     /// Conversations beside those every sandbox has, for measurements.
     pub crowd: u32,
     /// Every message is delivered exactly so long after it was taken, and nothing else becomes of it.
@@ -140,6 +144,10 @@ struct Inner {
     faults: faults::Faults,
     window: Mutex<limit::Window>,
     delivered_after: Option<Duration>,
+    /// The name of the scenario it runs.
+    scenario: String,
+    /// What becomes of the messages it takes from now on.
+    receipts: Receipts,
 }
 
 impl Sandbox {
@@ -157,6 +165,10 @@ impl Sandbox {
         if let Some(client_secret) = &options.client_secret {
             store.put_setting("client_secret", client_secret.expose_secret())?;
         }
+        let (scenario, receipts) = match options.scenario {
+            Some(scenario) => (scenario.name, scenario.receipts),
+            None => (Scenario::SHIPPED[0].to_owned(), Receipts::GUIDE),
+        };
         let client_id = store.setting_or("client_id", random_uuid)?;
         let client_secret = store.setting_or("client_secret", random_secret)?.into();
         let mut world = shared::simulator::world(seed);
@@ -175,6 +187,8 @@ impl Sandbox {
             audit_previous_secret: options.audit_previous_secret,
             world,
             delivered_after: options.delivered_after,
+            scenario,
+            receipts,
             made_at,
             store,
             clock,
@@ -210,8 +224,8 @@ impl Sandbox {
         self.0.world.iter().map(sample).collect()
     }
 
-    /// What `waybill sandbox` prints: how to reach this sandbox, and the conversations in which a plain text
-    /// from `from` to `to` is accepted and arrives.
+    /// What `waybill sandbox` prints: how to reach this sandbox, its scenario, and the conversations in which a
+    /// plain text from `from` to `to` is accepted, and arrives as far as the scenario lets it.
     pub fn announcement(&self, base_url: &str) -> serde_json::Value {
         let mut conversations = self.conversations();
         conversations.retain(|conversation| conversation.special.is_none());
@@ -219,6 +233,7 @@ impl Sandbox {
             "base_url": base_url,
             "client_id": self.client_id(),
             "client_secret": self.client_secret().expose_secret(),
+            "scenario": self.0.scenario,
             "conversations": conversations,
         })
     }

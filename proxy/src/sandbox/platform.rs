@@ -5,7 +5,7 @@
 
 use super::faults::{Call, Decision};
 use super::refusal::Refusal;
-use super::store::{Message, Post, Treatment};
+use super::store::{Message, Post, Taken, Treatment};
 use super::{Sandbox, gate, token};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -22,9 +22,7 @@ use shared::conversation::ROLE_AGENT;
 use shared::id::Key;
 use shared::payload::{APPLICATION_JSON, Attachment, Payload, TEXT_HTML, TEXT_PLAIN};
 use shared::rules::file_type;
-use shared::simulator::{
-    FAILURE_CODE, FAILURE_REASON, Receipt, SimulatedConversation, history, platform_id,
-};
+use shared::simulator::{History, Receipt, Receipts, SimulatedConversation, platform_id};
 use shared::time::Timestamp;
 use std::time::Duration;
 
@@ -158,12 +156,11 @@ fn report(
 ) -> Report {
     let mut status = Receipt::Queued;
     let mut times = StatusTimestamps::default();
-    let mut history = match sandbox.0.delivered_after {
-        Some(after) => {
-            let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
-            vec![(0, Receipt::Queued), (after, Receipt::Delivered)]
-        }
-        None => history(sandbox.0.seed, conversation, message.ordinal),
+    // What was decided holds, whatever scenario there is now. A message from before that was stored has what the
+    // guide's gives it, which was the only one then.
+    let History { receipts: mut history, failure } = match &message.history {
+        Some(history) => history.clone(),
+        None => Receipts::GUIDE.history(sandbox.0.seed, conversation, message.ordinal),
     };
     let Treatment { late_ms, is_lost, is_disordered, .. } = message.treatment;
     if is_lost {
@@ -187,8 +184,9 @@ fn report(
             Receipt::Failed => times.failed = stamp,
         }
     }
-    let error_info = (status == Receipt::Failed)
-        .then(|| json!({ "code": FAILURE_CODE, "message": FAILURE_REASON }));
+    let error_info = failure
+        .filter(|_| status == Receipt::Failed)
+        .map(|one| json!({ "code": one.code, "message": one.reason }));
     Report {
         id: message.id.clone(),
         status,
@@ -232,8 +230,27 @@ fn take(
     let payload = Payload::decode(body)
         .map_err(|error| Refusal::bad_field("bad.request", &error.pointer, error.to_string()))?;
     check(conversation, &payload)?;
-    let name = |ordinal| platform_id(sandbox.0.seed, conversation, ordinal);
-    Ok(sandbox.0.store.accept(&post, &decision.treatment, name)?)
+    let decide = |ordinal| Taken {
+        id: platform_id(sandbox.0.seed, conversation, ordinal),
+        history: decide_history(sandbox, conversation, ordinal),
+    };
+    Ok(sandbox.0.store.accept(&post, &decision.treatment, decide)?)
+}
+
+/// What becomes of message number `ordinal` of `conversation`, faults aside.
+fn decide_history(
+    sandbox: &Sandbox,
+    conversation: &SimulatedConversation,
+    ordinal: u64,
+) -> History {
+    match sandbox.0.delivered_after {
+        Some(after) => {
+            let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+            let receipts = vec![(0, Receipt::Queued), (after, Receipt::Delivered)];
+            History { receipts, failure: None }
+        }
+        None => sandbox.0.receipts.history(sandbox.0.seed, conversation, ordinal),
+    }
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -10,12 +10,13 @@ use super::{Error, lock};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use shared::simulator::History;
 use shared::time::Timestamp;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -29,6 +30,7 @@ CREATE TABLE message (
     body_sha256 TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     treatment TEXT NOT NULL,
+    history TEXT,
     UNIQUE (conversation_id, ordinal)
 ) STRICT;
 CREATE INDEX message_by_key ON message (key, number);
@@ -73,6 +75,9 @@ DROP TABLE message;
 ALTER TABLE new_message RENAME TO message;
 CREATE INDEX message_by_key ON message (key, number);
 ";
+
+/// From version 2, in which a message's history followed from the seed alone; those taken then have none here.
+const FROM_2_TO_3: &str = "ALTER TABLE message ADD COLUMN history TEXT;";
 
 /// The open data.
 pub struct Store(Mutex<Connection>);
@@ -127,6 +132,17 @@ pub struct Message {
     pub created_at: Timestamp,
     /// What a fault made of it.
     pub treatment: Treatment,
+    /// What becomes of it, as it was decided when it was taken; `None` for one that was taken before that was
+    /// stored.
+    pub history: Option<History>,
+}
+
+/// What is decided for a message when it is taken.
+pub struct Taken {
+    /// The platform's name for it.
+    pub id: String,
+    /// What becomes of it.
+    pub history: History,
 }
 
 /// One processed POST of a message.
@@ -287,13 +303,13 @@ impl Store {
         Ok(id)
     }
 
-    /// Takes a message, unless its key made one before and is recognised; either way the message's id. `name`
-    /// gives the id for the number the message gets in its conversation. Committed when this returns.
+    /// Takes a message, unless its key made one before and is recognised; either way the message's id. `decide`
+    /// gives id and history for the number the message gets in its conversation. Committed when this returns.
     pub fn accept(
         &self,
         post: &Post,
         treatment: &Treatment,
-        name: impl FnOnce(u64) -> String,
+        decide: impl FnOnce(u64) -> Taken,
     ) -> Result<String> {
         let mut connection = lock(&self.0);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -310,12 +326,12 @@ impl Store {
                 "SELECT coalesce(max(ordinal) + 1, 0) FROM message WHERE conversation_id = ?",
             )?
             .query_row([post.conversation_id], |row| unsigned(row, 0))?;
-        let id = name(ordinal);
+        let Taken { id, history } = decide(ordinal);
         transaction
             .prepare_cached(
                 "INSERT INTO message
-                     (key, id, conversation_id, ordinal, body_sha256, created_at, treatment)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                     (key, id, conversation_id, ordinal, body_sha256, created_at, treatment, history)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 post.key,
@@ -325,6 +341,7 @@ impl Store {
                 post.body_sha256,
                 post.at.unix_ms(),
                 treatment,
+                to_json(&history)?,
             ])?;
         insert_send(&transaction, post, &id, is_repeat)?;
         transaction.commit()?;
@@ -335,7 +352,7 @@ impl Store {
     pub fn messages(&self, conversation_id: &str, limit: u32) -> Result<Vec<Message>> {
         let connection = lock(&self.0);
         let mut statement = connection.prepare_cached(
-            "SELECT id, ordinal, created_at, treatment FROM message
+            "SELECT id, ordinal, created_at, treatment, history FROM message
              WHERE conversation_id = ? ORDER BY ordinal DESC LIMIT ?",
         )?;
         let rows = statement.query_map(params![conversation_id, limit], |row| {
@@ -345,6 +362,9 @@ impl Store {
                 created_at: Timestamp::from_unix_ms(row.get(2)?),
                 // Written by this program; anything else is a message that nothing became of.
                 treatment: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
+                history: row
+                    .get::<_, Option<String>>(4)?
+                    .and_then(|text| serde_json::from_str(&text).ok()),
             })
         })?;
         let mut messages = rows.collect::<Result<Vec<_>>>()?;
@@ -453,7 +473,7 @@ fn to_json(value: &impl Serialize) -> Result<String> {
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// Makes the tables in a new database, or brings those of the version before up to date; false if it is something else or of another version.
+/// Makes the tables in a new database, or brings those of an earlier version up to date; false if it is something else or of another version.
 fn prepare(connection: &mut Connection) -> Result<bool> {
     // A transaction that writes from the start also takes the file's lock, so a second owner is noticed now.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -467,6 +487,11 @@ fn prepare(connection: &mut Connection) -> Result<bool> {
         }
         (1, _) => {
             transaction.execute_batch(FROM_1_TO_2)?;
+            transaction.execute_batch(FROM_2_TO_3)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        (2, _) => {
+            transaction.execute_batch(FROM_2_TO_3)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
         }
         (VERSION, _) => {}
@@ -559,6 +584,7 @@ fn unsigned(row: &Row, column: usize) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::simulator::{Failure, Receipt};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ms(ms)
@@ -568,10 +594,14 @@ mod tests {
         Post { key, conversation_id: "c", body_sha256: "", at: at(ms), is_forgotten: false }
     }
 
+    fn taken(id: String) -> Taken {
+        Taken { id, history: History::default() }
+    }
+
     #[test]
     fn a_forgotten_key_makes_a_second_message_and_a_remembered_one_the_first_again() {
         let store = Store::open(None).unwrap();
-        let name = |ordinal| format!("m-{ordinal}");
+        let name = |ordinal| taken(format!("m-{ordinal}"));
         let treatment = Treatment { late_ms: Some(5), ..Treatment::default() };
         let first = store.accept(&post("k", 1), &treatment, name).unwrap();
         let forgotten = Post { is_forgotten: true, ..post("k", 2) };
@@ -618,10 +648,38 @@ mod tests {
         for _ in 0..2 {
             let store = Store::open(Some(&path)).unwrap();
             assert_eq!(store.repeat(&post("z", 3)).unwrap().as_deref(), Some("m-0"));
-            let ids: Vec<_> =
-                store.messages("c", 9).unwrap().into_iter().map(|one| one.id).collect();
+            let messages = store.messages("c", 9).unwrap();
+            let ids: Vec<&str> = messages.iter().map(|one| one.id.as_str()).collect();
             assert_eq!(ids, ["m-0", "m-1"]);
+            assert!(messages.iter().all(|one| one.history.is_none()));
         }
+    }
+
+    #[test]
+    fn a_file_of_version_2_keeps_its_messages_and_takes_more_with_their_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sandbox.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(&SCHEMA.replace("    history TEXT,\n", "")).unwrap();
+        old.execute_batch(
+            "INSERT INTO message VALUES (1, 'z', 'm-0', 'c', 0, '', 1, '{\"is_lost\":true}');
+             PRAGMA user_version = 2;",
+        )
+        .unwrap();
+        old.close().unwrap();
+        let history = History {
+            receipts: vec![(0, Receipt::Queued), (7, Receipt::Failed)],
+            failure: Some(Failure { code: "a".into(), reason: "b".into() }),
+        };
+        let store = Store::open(Some(&path)).unwrap();
+        let decide = |ordinal| Taken { id: format!("m-{ordinal}"), history: history.clone() };
+        store.accept(&post("y", 2), &Treatment::default(), decide).unwrap();
+        drop(store);
+        let store = Store::open(Some(&path)).unwrap();
+        let messages = store.messages("c", 9).unwrap();
+        assert!(messages[0].treatment.is_lost);
+        let histories: Vec<_> = messages.into_iter().map(|one| one.history).collect();
+        assert_eq!(histories, [None, Some(history)]);
     }
 
     #[test]
@@ -641,7 +699,7 @@ mod tests {
         for number in 0..1_005 {
             let key = format!("k-{number}");
             let post = post(&key, number);
-            let name = |ordinal| format!("m-{ordinal}");
+            let name = |ordinal| taken(format!("m-{ordinal}"));
             store.accept(&post, &Treatment::default(), name).unwrap();
         }
         let messages = store.messages("c", 1_000).unwrap();

@@ -4,7 +4,7 @@
 //! restart forgets nothing, and a faster clock is a faster platform.
 
 use super::draws::{Draws, Purpose};
-use super::scenario::{Receipts, Scenario};
+use super::scenario::Receipts;
 use super::world::{Behaviour, SimulatedConversation};
 use serde::{Deserialize, Serialize};
 
@@ -70,10 +70,10 @@ pub fn history(
     conversation: &SimulatedConversation,
     ordinal: u64,
 ) -> Vec<(u32, Receipt)> {
-    drawn(&Receipts::GUIDE, seed, conversation, ordinal).receipts
+    Receipts::GUIDE.history(seed, conversation, ordinal).receipts
 }
 
-impl Scenario {
+impl Receipts {
     /// What becomes of message number `ordinal` of `conversation`.
     pub fn history(
         &self,
@@ -81,7 +81,7 @@ impl Scenario {
         conversation: &SimulatedConversation,
         ordinal: u64,
     ) -> History {
-        drawn(&self.receipts, seed, conversation, ordinal)
+        drawn(self, seed, conversation, ordinal)
     }
 }
 

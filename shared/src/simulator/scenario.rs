@@ -624,6 +624,18 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_example_is_a_scenario() {
+        let documents = include_str!("../../../docs/sandbox.md");
+        let (_, rest) = documents.split_once("```json\n{\n  \"name\"").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let scenario = Scenario::read(&format!("{{\"name\"{example}")).unwrap();
+        assert_eq!(scenario.name, "slow-evening");
+        for name in Scenario::SHIPPED {
+            assert!(documents.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
+
+    #[test]
     fn what_has_the_wrong_shape_is_refused_with_its_place() {
         for (pointer, value, words) in [
             ("/channels", json!([]), "an object of names and weights"),

@@ -132,7 +132,7 @@ impl Iterator for SimulatedMessages<'_> {
             message.payload = broken.payload;
         }
         if is_sent {
-            let history = self.scenario.history(self.seed, simulated, *times);
+            let history = self.scenario.receipts.history(self.seed, simulated, *times);
             *times += 1;
             message.history = history.receipts;
             message.failure = history.failure;

@@ -20,6 +20,8 @@ pub mod json;
 pub mod payload;
 pub mod plan;
 pub mod rules;
+#[cfg(feature = "openapi")]
+pub mod schema;
 pub mod simulator;
 pub mod sla;
 pub mod sms;

@@ -5,8 +5,8 @@ use crate::console::{self, Console};
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::routes::{
-    audit, budget, connections, events, health, messages, openapi, options, rules, sandbox, sla,
-    submissions, validate,
+    audit, budget, connections, events, health, messages, openapi, options, rules, sandbox,
+    schemas, sla, submissions, validate,
 };
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -51,6 +51,7 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::MESSAGE_DECIDE, post(messages::decide_message))
         .route(path::VALIDATE, post(validate::validate_payload))
         .route(path::RULES, get(rules::list_rules))
+        .route(path::SCHEMA_PAYLOAD, get(schemas::find_payload_schema))
         .route(path::CONNECTIONS, get(connections::list_connections))
         .route(path::CONNECTION_RESUME, post(connections::resume_connection))
         .route(path::CONVERSATIONS, get(connections::list_conversations))

@@ -40,6 +40,8 @@ pub mod path {
     pub const VALIDATE: &str = "/api/v1/validate";
     /// `GET`: the rules in force and their words.
     pub const RULES: &str = "/api/v1/rules";
+    /// `GET`: the JSON Schema of a payload.
+    pub const SCHEMA_PAYLOAD: &str = "/api/v1/schemas/payload.json";
     /// `GET`: the connections of this proxy.
     pub const CONNECTIONS: &str = "/api/v1/connections";
     /// `POST`: try again now what waits because the platform refused the connection or could not be reached.

@@ -4,7 +4,7 @@
 //! Derived types refuse unknown and duplicate fields by themselves (`deny_unknown_fields`); [`strict_value`]
 //! gives free-form values the same promise, because `serde_json` would silently keep the last duplicate.
 
-use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
@@ -31,7 +31,7 @@ pub struct DecodeError {
 }
 
 /// Reads one JSON document of at most [`BODY_BYTES_MAX`] bytes and nothing after it.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
     if bytes.len() > BODY_BYTES_MAX {
         return Err(DecodeError {
             pointer: String::new(),

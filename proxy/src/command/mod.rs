@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod sandbox;
 mod serve;
+mod validate;
 mod workflow;
 
 use crate::config::{self, Config, Flags};
@@ -31,6 +32,8 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Send generated messages and follow each to its verdict: one line per message.
     Workflow(workflow::WorkflowArgs),
+    /// Judge payloads by the rules the proxy judges by: what is wrong where, why, and how to mend it.
+    Validate(validate::ValidateArgs),
     /// Export sealed audit batches, and check an export offline.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -111,6 +114,7 @@ impl Cli {
                 Ok(config) => workflow::workflow(&args, config).await,
                 Err(exit) => exit,
             },
+            Command::Validate(args) => validate::validate(&args, environment),
             Command::Audit(audit::AuditCommand::Export(args)) => {
                 match load(args.common(), environment) {
                     Ok(config) => audit::export(&args, &config).await,

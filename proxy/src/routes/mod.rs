@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod options;
 pub mod rules;
 pub mod sandbox;
+pub mod schemas;
 pub mod sla;
 pub mod submissions;
 pub mod validate;

@@ -2,8 +2,8 @@
 //! anywhere, because it is written here from the same description.
 
 use super::{
-    audit, budget, connections, events, messages, options, rules, sandbox, sla, submissions,
-    validate,
+    audit, budget, connections, events, messages, options, rules, sandbox, schemas, sla,
+    submissions, validate,
 };
 use axum::Json;
 use axum::http::header;
@@ -23,6 +23,7 @@ use utoipa::OpenApi;
         submissions::find_submission,
         validate::validate_payload,
         rules::list_rules,
+        schemas::find_payload_schema,
         messages::list_messages,
         messages::count_messages,
         messages::find_message,

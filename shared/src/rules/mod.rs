@@ -10,6 +10,7 @@ pub mod example;
 mod file_type;
 mod narrow;
 mod pack;
+pub mod reading;
 
 pub(crate) use file_type::sniffed;
 pub use file_type::{FILE_TYPES, FileType, file_type};

@@ -138,3 +138,53 @@ pub fn local_moment(text: &str) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds since 1970")]
     ms.is_finite().then(|| Timestamp::from_unix_ms(ms as i64))
 }
+
+/// Milliseconds that only ever rise, with fractions as fine as the browser gives them.
+pub fn ticks_ms() -> f64 {
+    web_sys::window().and_then(|window| window.performance()).map_or(0.0, |clock| clock.now())
+}
+
+/// What stands behind `#` in the address, as it is written there.
+pub fn fragment() -> String {
+    let hash = web_sys::window().and_then(|window| window.location().hash().ok());
+    hash.as_deref().and_then(|hash| hash.strip_prefix('#')).unwrap_or_default().to_owned()
+}
+
+/// Puts `fragment` behind `#` in the address without going anywhere.
+pub fn replace_fragment(fragment: &str) {
+    if let Some(history) = web_sys::window().and_then(|window| window.history().ok()) {
+        let state = history.state().unwrap_or(JsValue::NULL);
+        let _ = history.replace_state_with_url(&state, "", Some(&format!("#{fragment}")));
+    }
+}
+
+/// The address of the document itself, such as `http://127.0.0.1:8787/`: where a fragment alone finds the way.
+pub fn document_address() -> String {
+    let path = web_sys::window().and_then(|window| window.location().pathname().ok());
+    let path = path.unwrap_or_default();
+    let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
+    format!("{}{folder}", origin())
+}
+
+/// Types `text` over the selection of the focused field, so that it can be undone like any typing. False where
+/// the browser does not do that.
+pub fn insert_text(text: &str) -> bool {
+    let document = web_sys::window().and_then(|window| window.document());
+    let Some(document) = document.and_then(|one| one.dyn_into::<web_sys::HtmlDocument>().ok())
+    else {
+        return false;
+    };
+    let command = if text.is_empty() { "delete" } else { "insertText" };
+    document.exec_command_with_show_ui_and_value(command, false, text).unwrap_or(false)
+}
+
+/// Lets the browser do what waits: paint, take input. Unlike a timer it does not come back later and later.
+pub async fn give_way() {
+    let Ok(channel) = web_sys::MessageChannel::new() else { return };
+    let woken = js_sys::Promise::new(&mut |resolve, _| {
+        channel.port1().set_onmessage(Some(&resolve));
+        let _ = channel.port2().post_message(&JsValue::NULL);
+    });
+    let _ = wasm_bindgen_futures::JsFuture::from(woken).await;
+    channel.port1().close();
+}

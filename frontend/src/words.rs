@@ -145,6 +145,22 @@ pub fn bytes(count: usize) -> String {
     }
 }
 
+/// A span too short for [`span`]: `0.2 ms`, `3.1 ms`, `48 ms`; `less than 0.1 ms` where the clock is no finer.
+pub fn fine_ms(ms: f64) -> String {
+    if ms < 0.05 {
+        "less than 0.1 ms".into()
+    } else if ms < 10.0 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{ms:.0} ms")
+    }
+}
+
+/// A length as a count.
+pub fn count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
 /// A count with its thousands apart: `1,204`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();

@@ -124,6 +124,11 @@ pub fn segments(text: &str) -> Vec<Segment> {
     segments
 }
 
+/// The characters of `text` as people see them (grapheme clusters), in order.
+pub fn seen(text: &str) -> impl Iterator<Item = &str> {
+    text.graphemes(true)
+}
+
 /// The characters that force UCS-2, each once, in order of appearance.
 pub fn forcing(text: &str) -> Vec<Forcing> {
     let mut forcing: Vec<Forcing> = Vec::new();

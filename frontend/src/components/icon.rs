@@ -34,6 +34,8 @@ pub enum Glyph {
     Cross,
     /// A dashed ring: not yet.
     Dashed,
+    /// A die: another seed.
+    Dice,
     /// Three dots: waiting.
     Dots,
     /// An envelope.
@@ -52,10 +54,14 @@ pub enum Glyph {
     Info,
     /// Braces.
     Json,
+    /// A flask.
+    Lab,
     /// A chain link.
     Link,
     /// Lines of a list.
     Messages,
+    /// A dash: not meant.
+    Minus,
     /// A moon.
     Moon,
     /// Forward.
@@ -132,6 +138,9 @@ impl Glyph {
             }
             Glyph::Cross => r#"<path d="m4.2 4.2 7.6 7.6M11.8 4.2l-7.6 7.6" stroke-width="1.9"/>"#,
             Glyph::Dashed => r#"<circle cx="8" cy="8" r="5.2" stroke-dasharray="2.2 2.2"/>"#,
+            Glyph::Dice => {
+                r#"<rect x="2.5" y="2.5" width="11" height="11" rx="2.2"/><path d="M5.6 5.6h.01M10.4 5.6h.01M8 8h.01M5.6 10.4h.01M10.4 10.4h.01" stroke-width="1.9"/>"#
+            }
             Glyph::Dots => r#"<path d="M3.5 8h.01M8 8h.01M12.5 8h.01" stroke-width="2.4"/>"#,
             Glyph::Email => {
                 r#"<rect x="2.3" y="3.5" width="11.4" height="9" rx="1.3"/><path d="m2.8 4.6 5.2 4 5.2-4"/>"#
@@ -153,10 +162,14 @@ impl Glyph {
             Glyph::Json => {
                 r#"<path d="M6 2.8c-1.5 0-2 .6-2 1.7v1.8c0 .9-.5 1.5-1.5 1.7 1 .2 1.5.8 1.5 1.7v1.8c0 1.1.5 1.7 2 1.7M10 2.8c1.5 0 2 .6 2 1.7v1.8c0 .9.5 1.5 1.5 1.7-1 .2-1.5.8-1.5 1.7v1.8c0 1.1-.5 1.7-2 1.7"/>"#
             }
+            Glyph::Lab => {
+                r#"<path d="M6.4 2.2v4L3.1 12a1.2 1.2 0 0 0 1 1.8h7.8a1.2 1.2 0 0 0 1-1.8L9.6 6.2v-4M5.3 2.2h5.4M4.8 9.6h6.4"/>"#
+            }
             Glyph::Link => {
                 r#"<path d="M6.8 9.2a2.6 2.6 0 0 0 3.7 0l2.2-2.2A2.6 2.6 0 0 0 9 3.3l-.9.9M9.2 6.8a2.6 2.6 0 0 0-3.7 0L3.3 9A2.6 2.6 0 0 0 7 12.7l.9-.9"/>"#
             }
             Glyph::Messages => r#"<path d="M2.5 4.5h11M2.5 8h11M2.5 11.5h6.5"/>"#,
+            Glyph::Minus => r#"<path d="M4 8h8"/>"#,
             Glyph::Moon => r#"<path d="M13.2 9.6A5.5 5.5 0 0 1 6.4 2.8a5.5 5.5 0 1 0 6.8 6.8z"/>"#,
             Glyph::Next => r#"<path d="m6.3 4.5 3.5 3.5-3.5 3.5"/>"#,
             Glyph::Offline => {

@@ -16,6 +16,7 @@ pub mod icon;
 pub mod leg;
 pub mod logo;
 pub mod nothing;
+pub mod parts;
 pub mod plan;
 pub mod preview;
 pub mod resend;

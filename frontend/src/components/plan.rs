@@ -4,7 +4,7 @@ use crate::components::icon::{Glyph, Icon};
 use crate::words;
 use leptos::prelude::*;
 use shared::api::Budget;
-use shared::plan::Plan;
+use shared::plan::{Carries, Plan, PlannedMessage};
 use shared::time::Timestamp;
 
 /// The slip.
@@ -93,6 +93,112 @@ pub fn PlanSlip(
                     <span class="n muted">{move || words::bytes(sum(|message| message.bytes))}</span>
                 </li>
             </ul>
+            {move || {
+                let (reasons, unmeasured) = plan
+                    .with(|plan| (plan.reasons.clone(), plan.unmeasured));
+                (!reasons.is_empty() || unmeasured > 0)
+                    .then(|| {
+                        view! {
+                            <div class="slip-note stack stack-1">
+                                <PlanNotes reasons unmeasured/>
+                            </div>
+                        }
+                    })
+            }}
         </section>
     }
+}
+
+/// The messages of a plan in order, each with what it carries and costs, and why there are several.
+#[component]
+pub fn PlanSteps(
+    /// What it becomes.
+    plan: Plan,
+) -> impl IntoView {
+    let count = plan.messages.len();
+    let requests = words::counted(u64::from(plan.requests), "request", "requests");
+    let sum = match count {
+        1 => format!(
+            "One message, {requests} to the platform: a look at the conversation and the POST."
+        ),
+        _ => format!(
+            "{count} messages in this order, {requests} to the platform with the look at the conversation."
+        ),
+    };
+    let hidden = count.saturating_sub(STEPS_MAX);
+    view! {
+        <p class="small muted">{sum}</p>
+        <ol class="steps">
+            {plan
+                .messages
+                .into_iter()
+                .take(STEPS_MAX)
+                .map(|message| view! { <li>{step(&message)}</li> })
+                .collect_view()}
+        </ol>
+        {(hidden > 0).then(|| view! { <p class="small faint">{format!("and {hidden} more of the same kinds")}</p> })}
+        <PlanNotes reasons=plan.reasons unmeasured=plan.unmeasured/>
+    }
+}
+
+/// Steps that are written out.
+const STEPS_MAX: usize = 12;
+
+fn step(message: &PlannedMessage) -> String {
+    let mut said = match (message.carries, &message.file) {
+        (Carries::Everything, _) if message.attachments > 0 => {
+            let files = words::counted(words::count(message.attachments), "file", "files");
+            format!("Text and {files}")
+        }
+        (Carries::Everything | Carries::Text, _) => "The text".to_owned(),
+        (Carries::File, file) => format!("The file {}", file.as_deref().unwrap_or_default()),
+    };
+    match &message.to {
+        Some(to) => said.push_str(&format!(" to {to}")),
+        None => {
+            let people =
+                words::counted(words::count(message.recipients), "recipient", "recipients");
+            said.push_str(&format!(" to {people}"));
+        }
+    }
+    said.push_str(&format!(", {}", words::bytes(message.bytes)));
+    if let Some(parts) = message.parts {
+        let count = words::counted(words::count(parts.count), "SMS part", "SMS parts");
+        said.push_str(&format!(", {count} in {}", parts.encoding.as_str()));
+    }
+    match message.requests {
+        1 => said.push_str(": 1 request"),
+        several => {
+            said.push_str(&format!(": {several} requests (where to upload, is it taken, the POST)"))
+        }
+    }
+    said
+}
+
+/// Why a plan has several messages, and what of it could not be measured.
+#[component]
+pub fn PlanNotes(
+    /// A sentence for each reason.
+    reasons: Vec<String>,
+    /// Files given by address.
+    unmeasured: usize,
+) -> impl IntoView {
+    let unmeasured = (unmeasured > 0).then(|| {
+        let files = words::counted(words::count(unmeasured), "file is", "files are");
+        format!(
+            "{files} given by address: nobody here fetches it, so size and bytes are not checked."
+        )
+    });
+    reasons
+        .into_iter()
+        .chain(unmeasured)
+        .map(|text| {
+            view! {
+                <p class="row row-top small muted plan-note">
+                    <Icon glyph=Glyph::Info class="i-small"/>
+                    <span>{text}</span>
+                </p>
+            }
+        })
+        .collect_view()
 }

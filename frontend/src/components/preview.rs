@@ -6,19 +6,14 @@
 use crate::components::code::Code;
 use crate::components::file::about;
 use crate::components::icon::{Glyph, Icon};
+use crate::components::parts::PartsBubble;
 use leptos::html;
 use leptos::prelude::*;
 use shared::channel::Channel;
 use shared::payload::{APPLICATION_JSON, Attachment, Payload, TEXT_HTML};
-use shared::sms;
 use wasm_bindgen::JsValue;
 
 const FRAME: &str = "/preview.html";
-
-/// The texts of the parts a carrier makes of an SMS; together they are the text.
-pub fn sms_parts(text: &str) -> Vec<String> {
-    sms::segments(text).into_iter().map(|part| text[part.bytes].to_owned()).collect()
-}
 
 /// A message as its recipient sees it.
 #[component]
@@ -75,52 +70,8 @@ fn Bubble(payload: Signal<Payload>, channel: Signal<Option<Channel>>) -> impl In
             }
             .into_any();
         }
-        let forcing: Vec<char> = sms::forcing(&text).iter().map(|one| one.character).collect();
-        let is_ucs2 = sms::parts(&text).encoding == sms::Encoding::Ucs2;
-        let parts = sms_parts(&text);
-        let is_torn = parts.len() > 1;
-        let forcing = if is_ucs2 && is_torn { forcing } else { Vec::new() };
-        let count = parts.len();
-        let parts = parts
-            .into_iter()
-            .enumerate()
-            .map(|(index, part)| {
-                let label = format!("Part {} ends here", index + 1);
-                view! {
-                    <p>{marked(&part, &forcing)}</p>
-                    {(index + 1 < count)
-                        .then(|| {
-                            view! { <div class="perf" role="separator" aria-label=label></div> }
-                        })}
-                }
-            })
-            .collect_view();
-        view! {
-            <div class="bubble">{parts}</div>
-            <Show when=move || is_torn>
-                <span class="caption">
-                    "Torn lines show where one part ends. Phones join them again."
-                </span>
-            </Show>
-        }
-        .into_any()
+        view! { <PartsBubble text/> }.into_any()
     }
-}
-
-/// The text with the characters that force the wider alphabet marked.
-fn marked(text: &str, forcing: &[char]) -> Vec<AnyView> {
-    let mut pieces = Vec::new();
-    let mut plain = String::new();
-    for character in text.chars() {
-        if forcing.contains(&character) {
-            pieces.push(std::mem::take(&mut plain).into_any());
-            pieces.push(view! { <mark>{character.to_string()}</mark> }.into_any());
-        } else {
-            plain.push(character);
-        }
-    }
-    pieces.push(plain.into_any());
-    pieces
 }
 
 #[component]
@@ -165,28 +116,5 @@ pub fn HtmlFrame(
             node_ref=frame
             on:load=move |_| untrack(post)
         ></iframe>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    #[test]
-    fn parts_are_as_many_as_counted_and_lose_nothing() {
-        for text in [
-            String::new(),
-            "short".into(),
-            "a".repeat(161),
-            format!("{}€{}", "a".repeat(152), "b".repeat(20)),
-            format!("{}é’{}", "ü".repeat(66), "–".repeat(80)),
-            format!("{}😀{}", "x".repeat(66), "y".repeat(70)),
-        ] {
-            let parts = sms_parts(&text);
-            assert_eq!(parts.len(), sms::parts(&text).count, "{text}");
-            assert_eq!(parts.concat(), text);
-        }
     }
 }

@@ -5,15 +5,17 @@ use crate::components::state_word;
 use leptos::prelude::*;
 use shared::delivery::State;
 
-const KEYS: [(&[&str], &str); 9] = [
+const KEYS: [(&[&str], &str); 11] = [
     (&["g", "c"], "Compose"),
     (&["g", "m"], "Messages"),
     (&["g", "s"], "SLA"),
+    (&["g", "l"], "Lab"),
     (&["/"], "Search"),
     (&["j", "k"], "Next and previous message"),
     (&["Enter"], "Open the message"),
     (&["Esc"], "Close it"),
     (&["Ctrl", "Enter"], "Review, then send"),
+    (&["F8"], "Next finding in the Lab"),
     (&["?"], "This list"),
 ];
 

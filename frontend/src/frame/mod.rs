@@ -1,5 +1,6 @@
 //! What is around every page: the rail, the top bar, the keyboard, the announcements for screen readers, and
-//! the banner that says when what is shown may be old.
+//! the banner that says when what is shown may be old. Without a token it is around the Lab alone, and on the Lab
+//! nothing is said about the proxy, which the Lab does not need.
 
 mod help;
 mod paused;
@@ -37,17 +38,13 @@ impl Announcer {
 /// The frame around `children`.
 #[component]
 pub fn Frame(children: Children) -> impl IntoView {
-    let proxy = expect_context::<Proxy>();
-    let live = expect_context::<Live>();
+    let reach = use_context::<Proxy>().zip(use_context::<Live>());
     let announcer = expect_context::<Announcer>();
-    let problem = Memo::new(move |_| match &*proxy.options.read() {
-        Loaded::Failed(problem) => Some(problem.clone()),
-        _ => None,
-    });
     let is_help_open = RwSignal::new(false);
     shortcuts::listen(is_help_open);
-    let path = use_location().pathname;
-    let title = Memo::new(move |_| Place::title(&path.read()));
+    let location = use_location();
+    let way = Memo::new(move |_| Place::way(&location.pathname.read(), &location.hash.read()));
+    let title = Memo::new(move |_| Place::title(&way.read()));
     Effect::new(move |before: Option<Option<&'static str>>| {
         let title = title.get();
         browser::set_title(
@@ -60,12 +57,15 @@ pub fn Frame(children: Children) -> impl IntoView {
         title
     });
     // What the proxy could not say at first it may be able to say once it is heard again.
-    Effect::new(move |_| {
-        if live.epoch.get() > 0 && problem.get_untracked().is_some() {
-            proxy.fetch();
-        }
-    });
-    let env = move || match proxy.is_sandbox() {
+    if let Some((proxy, live)) = reach {
+        Effect::new(move |_| {
+            let is_missing = matches!(*proxy.options.read_untracked(), Loaded::Failed(_));
+            if live.epoch.get() > 0 && is_missing {
+                proxy.fetch();
+            }
+        });
+    }
+    let env = move || match reach.and_then(|(proxy, _)| proxy.is_sandbox()) {
         Some(true) => "sandbox",
         Some(false) => "live",
         None => "",
@@ -79,38 +79,14 @@ pub fn Frame(children: Children) -> impl IntoView {
             <Rail is_help_open/>
             <TopBar/>
             <main class="sheet" id="main" tabindex="-1">
-                <Show when=move || live.state.get() == LiveState::Offline>
-                    <div class="offline">
-                        <Stale since=live.contact_at/>
-                    </div>
-                </Show>
-                {move || {
-                    problem
-                        .get()
-                        .map(|problem| {
-                            view! {
-                                <div class="offline">
-                                    <p class="banner banner-bad" role="alert">
-                                        <Icon glyph=Glyph::Stop/>
-                                        <span>
-                                            <b class="strong">{problem.title} ". "</b>
-                                            {problem.detail}
-                                        </span>
-                                        <span class="actions">
-                                            <button
-                                                type="button"
-                                                class="b b-tiny"
-                                                on:click=move |_| proxy.fetch()
-                                            >
-                                                "Try again"
-                                            </button>
-                                        </span>
-                                    </p>
-                                </div>
-                            }
-                        })
-                }}
-                <paused::Paused/>
+                {reach
+                    .map(|(proxy, live)| {
+                        view! {
+                            <Show when=move || !Place::Lab.holds(&way.read())>
+                                <Reach proxy live/>
+                            </Show>
+                        }
+                    })}
                 {children()}
             </main>
             <BottomBar/>
@@ -119,5 +95,48 @@ pub fn Frame(children: Children) -> impl IntoView {
             {move || announcer.said.get()}
         </p>
         <Help open=is_help_open/>
+    }
+}
+
+/// What is said over the pages while the proxy cannot be heard or sends nothing.
+#[component]
+fn Reach(proxy: Proxy, live: Live) -> impl IntoView {
+    let problem = Memo::new(move |_| match &*proxy.options.read() {
+        Loaded::Failed(problem) => Some(problem.clone()),
+        _ => None,
+    });
+    view! {
+        <Show when=move || live.state.get() == LiveState::Offline>
+            <div class="offline">
+                <Stale since=live.contact_at/>
+            </div>
+        </Show>
+        {move || {
+            problem
+                .get()
+                .map(|problem| {
+                    view! {
+                        <div class="offline">
+                            <p class="banner banner-bad" role="alert">
+                                <Icon glyph=Glyph::Stop/>
+                                <span>
+                                    <b class="strong">{problem.title} ". "</b>
+                                    {problem.detail}
+                                </span>
+                                <span class="actions">
+                                    <button
+                                        type="button"
+                                        class="b b-tiny"
+                                        on:click=move |_| proxy.fetch()
+                                    >
+                                        "Try again"
+                                    </button>
+                                </span>
+                            </p>
+                        </div>
+                    }
+                })
+        }}
+        <paused::Paused/>
     }
 }

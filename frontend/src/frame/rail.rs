@@ -1,6 +1,8 @@
 //! The way to the pages: a rail on the left, a bar at the bottom where the window is narrow. The counts are
-//! the ones the page already has, not a copy of them.
+//! the ones the page already has, not a copy of them. Without a token all ways but the one to the Lab lead to the
+//! page that says how to open Waybill.
 
+use crate::browser;
 use crate::components::icon::{Glyph, Icon};
 use crate::components::logo::Logo;
 use crate::pages::Place;
@@ -10,6 +12,7 @@ use crate::state::proxy::Proxy;
 use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
+use shared::api::MessageCounts;
 use shared::delivery::State;
 
 /// The states that count as failed.
@@ -17,15 +20,16 @@ pub const FAILED: [State; 4] = [State::Rejected, State::Failed, State::Undeliver
 
 fn is_current(place: Place) -> impl Fn() -> Option<&'static str> + Copy + Send + Sync {
     let place = StoredValue::new(place);
-    let path = use_location().pathname;
+    let location = use_location();
+    let (path, hash) = (location.pathname, location.hash);
     let query = use_query_map();
     move || {
+        let way = Place::way(&path.read(), &hash.read());
         let is_here = place.with_value(|place| match place {
             Place::Messages(filter) => {
-                place.holds(&path.read())
-                    && query.with(|query| Filter::from_query(query) == *filter)
+                place.holds(&way) && query.with(|query| Filter::from_query(query) == *filter)
             }
-            place => place.holds(&path.read()),
+            place => place.holds(&way),
         });
         is_here.then_some("page")
     }
@@ -33,8 +37,24 @@ fn is_current(place: Place) -> impl Fn() -> Option<&'static str> + Copy + Send +
 
 /// Whether any page of the list is shown, however narrowed.
 fn is_below(place: Place) -> impl Fn() -> bool + Clone + Send + Sync {
-    let path = use_location().pathname;
-    move || place.holds(&path.read())
+    let location = use_location();
+    let (path, hash) = (location.pathname, location.hash);
+    move || place.holds(&Place::way(&path.read(), &hash.read()))
+}
+
+/// The counts, where somebody is signed in.
+fn counts() -> impl Fn() -> Option<MessageCounts> + Copy + Send + Sync {
+    let messages = use_context::<Messages>();
+    move || messages.and_then(|messages| messages.counts.get())
+}
+
+/// The address of a place from here: a host without a proxy serves the document in one place alone.
+fn href(place: &Place) -> String {
+    if use_context::<Proxy>().is_some() {
+        place.href()
+    } else {
+        format!("{}#{}", browser::document_address(), place.href())
+    }
 }
 
 /// The rail.
@@ -43,11 +63,11 @@ pub fn Rail(
     /// Opens the list of keys.
     is_help_open: RwSignal<bool>,
 ) -> impl IntoView {
-    let counts = expect_context::<Messages>().counts;
-    let proxy = expect_context::<Proxy>();
-    let in_flight = move || counts.get().map_or(0, |counts| counts.in_flight);
-    let failed = move || counts.get().map_or(0, |counts| counts.failed);
-    let parked = move || counts.get().map_or(0, |counts| counts.needs_decision);
+    let counts = counts();
+    let proxy = use_context::<Proxy>();
+    let in_flight = move || counts().map_or(0, |counts| counts.in_flight);
+    let failed = move || counts().map_or(0, |counts| counts.failed);
+    let parked = move || counts().map_or(0, |counts| counts.needs_decision);
     let failed_place = Place::Messages(Filter::of_states(&FAILED));
     let parked_place = Place::Messages(Filter::of_states(&[State::Parked]));
     let is_failed_current = is_current(failed_place.clone());
@@ -58,23 +78,26 @@ pub fn Rail(
         (is_list() && !is_sub).then_some("page")
     };
     let version = move || {
-        proxy.options.with(|options| options.ready().map(|options| options.version.clone()))
+        let of_proxy = proxy.and_then(|proxy| {
+            proxy.options.with(|options| options.ready().map(|options| options.version.clone()))
+        });
+        of_proxy.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())
     };
     view! {
         <nav class="rail" aria-label="Pages">
-            <a class="brand" href=Place::Compose.href()>
+            <a class="brand" href=href(&Place::Compose)>
                 <Logo/>
                 "Waybill"
             </a>
             <ul class="nav">
                 <li>
-                    <a href=Place::Compose.href() aria-current=is_current(Place::Compose)>
+                    <a href=href(&Place::Compose) aria-current=is_current(Place::Compose)>
                         <Icon glyph=Glyph::Compose/>
                         "Compose"
                     </a>
                 </li>
                 <li>
-                    <a href=Place::all_messages().href() aria-current=is_messages_current>
+                    <a href=href(&Place::all_messages()) aria-current=is_messages_current>
                         <Icon glyph=Glyph::Messages/>
                         "Messages"
                         <Show when=move || in_flight() != 0>
@@ -86,21 +109,27 @@ pub fn Rail(
                     </a>
                 </li>
                 <li hidden=move || failed() == 0>
-                    <a class="sub" href=failed_place.href() aria-current=is_failed_current>
+                    <a class="sub" href=href(&failed_place) aria-current=is_failed_current>
                         "Failed"
                         <span class="count count-bad">{move || words::grouped(failed())}</span>
                     </a>
                 </li>
                 <li hidden=move || parked() == 0>
-                    <a class="sub" href=parked_place.href() aria-current=is_parked_current>
+                    <a class="sub" href=href(&parked_place) aria-current=is_parked_current>
                         "Needs a decision"
                         <span class="count count-ask">{move || words::grouped(parked())}</span>
                     </a>
                 </li>
                 <li>
-                    <a href=Place::sla().href() aria-current=is_current(Place::sla())>
+                    <a href=href(&Place::sla()) aria-current=is_current(Place::sla())>
                         <Icon glyph=Glyph::Sla/>
                         "SLA"
+                    </a>
+                </li>
+                <li>
+                    <a href=href(&Place::Lab) aria-current=is_current(Place::Lab)>
+                        <Icon glyph=Glyph::Lab/>
+                        "Lab"
                     </a>
                 </li>
             </ul>
@@ -120,17 +149,17 @@ pub fn Rail(
 /// The bar at the bottom of a narrow window.
 #[component]
 pub fn BottomBar() -> impl IntoView {
-    let counts = expect_context::<Messages>().counts;
-    let parked = move || counts.get().map_or(0, |counts| counts.needs_decision);
+    let counts = counts();
+    let parked = move || counts().map_or(0, |counts| counts.needs_decision);
     let is_list = is_below(Place::all_messages());
     view! {
         <nav class="bottom" aria-label="Pages">
-            <a href=Place::Compose.href() aria-current=is_current(Place::Compose)>
+            <a href=href(&Place::Compose) aria-current=is_current(Place::Compose)>
                 <Icon glyph=Glyph::Compose/>
                 "Compose"
             </a>
             <a
-                href=Place::all_messages().href()
+                href=href(&Place::all_messages())
                 aria-current=move || is_list().then_some("page")
             >
                 <Icon glyph=Glyph::Messages/>
@@ -142,9 +171,13 @@ pub fn BottomBar() -> impl IntoView {
                     </span>
                 </Show>
             </a>
-            <a href=Place::sla().href() aria-current=is_current(Place::sla())>
+            <a href=href(&Place::sla()) aria-current=is_current(Place::sla())>
                 <Icon glyph=Glyph::Sla/>
                 "SLA"
+            </a>
+            <a href=href(&Place::Lab) aria-current=is_current(Place::Lab)>
+                <Icon glyph=Glyph::Lab/>
+                "Lab"
             </a>
         </nav>
     }

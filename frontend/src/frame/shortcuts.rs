@@ -50,6 +50,7 @@ pub fn listen(is_help_open: RwSignal<bool>) {
             (true, "c") => Place::Compose,
             (true, "m") => Place::all_messages(),
             (true, "s") => Place::sla(),
+            (true, "l") => Place::Lab,
             _ => return,
         };
         event.prevent_default();

@@ -20,16 +20,30 @@ pub const SEARCH: &str = "search";
 /// The top bar.
 #[component]
 pub fn TopBar() -> impl IntoView {
+    let is_signed_in = use_context::<Proxy>().is_some();
     view! {
         <header class="top">
             <a class="brand brand-small" href=Place::Compose.href() aria-label="Waybill">
                 <Logo/>
             </a>
-            <Search/>
+            {is_signed_in.then(|| view! { <Search/> })}
             <span class="push"></span>
-            <BudgetGauge/>
-            <Connection/>
-            <Environment/>
+            {is_signed_in
+                .then(|| {
+                    view! {
+                        <BudgetGauge/>
+                        <Connection/>
+                        <Environment/>
+                    }
+                })}
+            {(!is_signed_in)
+                .then(|| {
+                    view! {
+                        <span class="live live-none" data-testid="no-proxy">
+                            <span>"No proxy: everything here runs in this page"</span>
+                        </span>
+                    }
+                })}
             <ThemeSwitch/>
         </header>
     }

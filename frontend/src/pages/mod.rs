@@ -1,11 +1,13 @@
 //! The pages and their addresses. [`Place`] is the only place where an address of the console is spelled.
 
 mod compose;
+mod lab;
 mod message;
 mod messages;
 mod open_with_link;
 mod sla;
 
+pub use lab::Lab;
 pub use open_with_link::OpenWithLink;
 
 use crate::components::nothing::Nothing;
@@ -13,12 +15,14 @@ use crate::state::filter::Filter;
 use crate::state::period::Outlook;
 use leptos::prelude::*;
 use leptos_router::components::{ParentRoute, Redirect, Route, Routes};
+use leptos_router::hooks::use_location;
 use leptos_router::{ParamSegment, StaticSegment};
 use shared::id::MessageId;
 
 const COMPOSE: &str = "compose";
 const MESSAGES: &str = "messages";
 const SLA: &str = "sla";
+const LAB: &str = "lab";
 /// The parameter that names the open message.
 const ID: &str = "id";
 
@@ -33,6 +37,8 @@ pub enum Place {
     Message(MessageId, Filter),
     /// How many arrived in time.
     Sla(Outlook),
+    /// Judge, explain and simulate; works without a proxy.
+    Lab,
 }
 
 impl Place {
@@ -43,6 +49,7 @@ impl Place {
             Place::Messages(filter) => format!("/{MESSAGES}{}", filter.to_query()),
             Place::Message(id, filter) => format!("/{MESSAGES}/{id}{}", filter.to_query()),
             Place::Sla(outlook) => format!("/{SLA}{}", outlook.to_query()),
+            Place::Lab => format!("/{LAB}"),
         }
     }
 
@@ -56,6 +63,15 @@ impl Place {
         Place::Sla(Outlook::default())
     }
 
+    /// The path that an address means. A host that knows only files serves the document in one place; there
+    /// the Lab is behind the fragment: `#/lab`.
+    pub fn way(path: &str, fragment: &str) -> String {
+        let first = path.trim_matches('/').split('/').next().unwrap_or_default();
+        let is_place = [COMPOSE, MESSAGES, SLA, LAB].contains(&first);
+        let inner = fragment.trim_start_matches('#').split('?').next().unwrap_or_default();
+        if !is_place && inner.trim_matches('/') == LAB { inner.to_owned() } else { path.to_owned() }
+    }
+
     /// The name of the page that `path` is.
     pub fn title(path: &str) -> Option<&'static str> {
         let mut parts = path.trim_matches('/').split('/');
@@ -64,6 +80,7 @@ impl Place {
             (MESSAGES, None) => Some("Messages"),
             (MESSAGES, Some(_)) => Some("Message"),
             (SLA, None) => Some("SLA"),
+            (LAB, None) => Some("Lab"),
             _ => None,
         }
     }
@@ -74,6 +91,7 @@ impl Place {
             Place::Compose => COMPOSE,
             Place::Messages(_) | Place::Message(..) => MESSAGES,
             Place::Sla(_) => SLA,
+            Place::Lab => LAB,
         };
         path.trim_start_matches('/').split('/').next() == Some(name)
     }
@@ -84,17 +102,31 @@ impl Place {
 pub fn Pages() -> impl IntoView {
     view! {
         <Routes fallback=NotFound>
-            <Route
-                path=StaticSegment("")
-                view=|| view! { <Redirect path=Place::Compose.href()/> }
-            />
+            <Route path=StaticSegment("") view=Home/>
             <Route path=StaticSegment(COMPOSE) view=compose::Compose/>
             <ParentRoute path=StaticSegment(MESSAGES) view=messages::MessagesPage>
                 <Route path=StaticSegment("") view=|| ()/>
                 <Route path=ParamSegment(ID) view=message::MessagePage/>
             </ParentRoute>
             <Route path=StaticSegment(SLA) view=sla::Sla/>
+            <Route path=StaticSegment(LAB) view=Lab/>
         </Routes>
+    }
+}
+
+/// What stands at the document's own address: the Lab if the fragment says so, else the way to the first page.
+#[component]
+fn Home() -> impl IntoView {
+    let location = use_location();
+    let is_lab = Memo::new(move |_| {
+        Place::Lab.holds(&Place::way(&location.pathname.read(), &location.hash.read()))
+    });
+    move || {
+        if is_lab.get() {
+            view! { <Lab/> }.into_any()
+        } else {
+            view! { <Redirect path=Place::Compose.href()/> }.into_any()
+        }
     }
 }
 
@@ -108,5 +140,36 @@ fn NotFound() -> impl IntoView {
                 </a>
             </Nothing>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_lab_is_found_by_path_and_by_fragment() {
+        for (path, fragment) in [
+            ("/lab", ""),
+            ("/lab", "#/lab?seed=1"),
+            ("/", "#/lab"),
+            ("/", "/lab?seed=1"),
+            ("/index.html", "#/lab?seed=1"),
+            ("/some/folder/", "#/lab"),
+        ] {
+            assert!(Place::Lab.holds(&Place::way(path, fragment)), "{path} {fragment}");
+        }
+        for (path, fragment) in [
+            ("/", ""),
+            ("/", "#token=lab"),
+            ("/compose", "#/lab"),
+            ("/messages/m1", "#/lab?x"),
+            ("/", "#/laboratory"),
+        ] {
+            assert!(!Place::Lab.holds(&Place::way(path, fragment)), "{path} {fragment}");
+        }
+        assert_eq!(Place::title("/lab"), Some("Lab"));
     }
 }

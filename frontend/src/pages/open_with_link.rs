@@ -51,6 +51,9 @@ pub fn OpenWithLink(session: Session) -> impl IntoView {
                         />
                     </div>
                     <div class="row">
+                        <a class="small" href="#/lab" data-testid="gate-lab">
+                            "The Lab opens without it"
+                        </a>
                         <span class="push"></span>
                         <button class="b b-main" type="submit" disabled=move || pasted.read().trim().is_empty()>
                             "Open"

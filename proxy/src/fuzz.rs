@@ -8,12 +8,16 @@ use crate::worker::ship;
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use shared::api::{DecideRequest, ResendRequest, SubmissionRequest, ValidateRequest};
+use shared::api::{
+    DecideRequest, ResendRequest, SubmissionRequest, ValidateAnswer, ValidateRequest,
+};
 use shared::channel::Channel;
 use shared::delivery::Reason;
 use shared::id::{ConversationId, Key};
-use shared::payload::Payload;
-use shared::rules::{Dialect, Ruleset};
+use shared::payload::{Attachment, Payload};
+use shared::rules::{Dialect, FILE_TYPES, Ruleset, catalogue, example};
+use shared::table::{Columns, Step, Table};
+use shared::template;
 use shared::validate::{Context, validate};
 use shared::wait::STATED_WAIT_MAX;
 use std::time::Duration;
@@ -22,12 +26,16 @@ use std::time::Duration;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 9] = [
     ("api_json", api_json),
     ("platform_json", platform_json),
     ("headers", headers),
     ("settings", settings),
     ("sink_reply", sink_reply),
+    ("validate", judged),
+    ("template", filled),
+    ("table", table),
+    ("base64", base64),
 ];
 
 /// A request's body: read strictly, judged by the rules of every channel, written and read again unchanged.
@@ -50,6 +58,143 @@ pub fn api_json(bytes: &[u8]) {
     // What is stored is what is sent, whenever it is read.
     let stored = request.payload.to_bytes();
     assert_eq!(Payload::decode(&stored).ok().as_ref(), Some(&request.payload));
+}
+
+/// Everything a payload can be judged against: each dialect, each channel, alone and with its conversation.
+fn judge_all(payload: &Payload) {
+    let unknown = Channel::Unknown("pigeon".into());
+    for dialect in Dialect::ALL {
+        let rules = Ruleset::embedded(dialect);
+        let judge = |context: Context<'_>| {
+            let answer = ValidateAnswer::new(payload, rules, context);
+            assert_eq!(answer, ValidateAnswer::new(payload, rules, context), "not the same twice");
+            assert!(answer.findings.is_sorted_by_key(|finding| finding.severity));
+            for finding in &answer.findings {
+                assert!(catalogue::find(&finding.code).is_some(), "{} is no rule", finding.code);
+                let words = [&finding.what, &finding.why, &finding.how];
+                assert!(!words.iter().any(|one| one.is_empty()));
+            }
+        };
+        for channel in Channel::KNOWN.iter().chain([&unknown]) {
+            judge(Context::Channel(channel));
+            judge(Context::Conversation(&example::conversation(channel)));
+        }
+        judge(Context::Unread);
+    }
+}
+
+/// A payload, judged by everything; and every finding has a place in its text.
+pub fn judged(bytes: &[u8]) {
+    let Ok(payload) = Payload::decode(bytes) else { return };
+    judge_all(&payload);
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    for finding in validate(&payload, Ruleset::embedded(Dialect::Guide), Context::Unread) {
+        let place = shared::json::locate(text, &finding.pointer);
+        assert!(place.is_some_and(|place| text.get(place.bytes).is_some()));
+    }
+}
+
+/// A template in JSON, and after a line break the value of each of its names: filled, nothing that can be filled
+/// is left, and what was filled can be judged.
+pub fn filled(bytes: &[u8]) {
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (head, value) = bytes.split_at(at);
+    let template = Payload::decode(head).unwrap_or_else(|_| Payload {
+        content: String::from_utf8_lossy(head).into_owned().into(),
+        ..example::payload(&Channel::Sms)
+    });
+    let value = String::from_utf8_lossy(value);
+    let wanted = template::wanted(&template);
+    let values: template::Values =
+        wanted.iter().map(|one| (one.name.clone(), value.clone().into_owned())).collect();
+    let with_all = template::fill(&template, &values);
+    assert!(with_all.findings.iter().all(|one| one.code == "template.syntax"));
+    let with_none = template::fill(&template, &template::Values::new());
+    let is_missing = |name: &str| {
+        let words = format!("There is no value for {{{{{name}}}}}");
+        with_none.findings.iter().any(|one| one.what == words)
+    };
+    assert!(wanted.iter().all(|one| one.is_required == is_missing(&one.name)));
+    validate(&with_all.payload, Ruleset::embedded(Dialect::Guide), Context::Unread);
+}
+
+/// A table of payloads: the same rows and faults however its bytes arrive, every place inside its row, and what
+/// was read can be written and read again.
+pub fn table(bytes: &[u8]) {
+    let (whole, faults) = rows(bytes, usize::MAX);
+    assert_eq!((&whole, &faults), (&rows(bytes, 1).0, &rows(bytes, 1).1));
+    if !faults.is_empty() {
+        return;
+    }
+    let mut text = String::new();
+    for (_, row) in &whole {
+        shared::table::write_row(&mut text, row.iter().map(String::as_str));
+    }
+    let again: Vec<Vec<String>> = rows(text.as_bytes(), 7).0.into_iter().map(|row| row.1).collect();
+    assert_eq!(again, whole.into_iter().map(|row| row.1).collect::<Vec<_>>());
+}
+
+/// Something of a row, with the row's number.
+type Numbered<T> = (u64, T);
+
+/// Numbers and values of a table's rows, and numbers and codes of its faults, read in pieces.
+fn rows(bytes: &[u8], piece: usize) -> (Vec<Numbered<Vec<String>>>, Vec<Numbered<String>>) {
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    let mut table = Table::default();
+    let mut columns = None;
+    let (mut start, mut end) = (0, piece.min(bytes.len()));
+    loop {
+        let read = table.next(&bytes[start..end], end == bytes.len());
+        match read.step {
+            Step::More => end = end.saturating_add(piece).min(bytes.len()),
+            Step::End => return (rows, faults),
+            Step::Fault(fault) => {
+                assert!(fault.text.get(fault.bytes).is_some());
+                faults.push((fault.row, fault.finding.code));
+            }
+            Step::Row(row) => {
+                match &columns {
+                    None => columns = Columns::read(&row, None).0,
+                    Some(columns) => {
+                        let message = columns.message(&row);
+                        for pointer in ["", "/to/0", "/content/a", "/attachments/0/url"] {
+                            assert!(row.text.get(columns.place(&row, pointer)).is_some());
+                        }
+                        validate(
+                            &message.payload,
+                            Ruleset::embedded(Dialect::Guide),
+                            Context::Unread,
+                        );
+                    }
+                }
+                let values = row.fields.into_iter().map(|field| field.value.into_owned());
+                rows.push((row.number, values.collect()));
+            }
+        }
+        start += read.used;
+        end = end.max(start);
+    }
+}
+
+/// A file's content in base64, under every type: what the strict reader of a library takes, and only that, is
+/// taken for base64.
+pub fn base64(bytes: &[u8]) {
+    use base64::Engine;
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let is_base64 = base64::engine::general_purpose::STANDARD.decode(text).is_ok();
+    for kind in FILE_TYPES {
+        let file = Attachment {
+            content_type: kind.mime.into(),
+            filename: format!("a.{}", kind.extensions[0]),
+            content: Some(text.into()),
+            url: None,
+        };
+        let payload = Payload { attachments: vec![file], ..example::payload(&Channel::Email) };
+        let rules = Ruleset::embedded(Dialect::Guide);
+        let found = validate(&payload, rules, Context::Channel(&Channel::Email));
+        let is_found = found.iter().any(|one| one.code == "attachment.base64");
+        assert_eq!(is_found, !is_base64, "{text:?}: {found:?}");
+    }
 }
 
 /// A platform's answer. The first byte chooses the status, the rest is the body.

@@ -70,3 +70,24 @@ fn settings_never_panic() {
 fn sink_answers_never_panic() {
     holds("sink_reply");
 }
+
+#[test]
+fn payloads_are_judged_the_same_twice_and_never_panic() {
+    holds("validate");
+}
+
+#[test]
+fn templates_never_panic_and_leave_no_hole_unsaid() {
+    holds("template");
+}
+
+/// Bad inputs, row 44.
+#[test]
+fn tables_never_panic_and_are_read_the_same_however_they_arrive() {
+    holds("table");
+}
+
+#[test]
+fn base64_is_what_a_strict_reader_takes() {
+    holds("base64");
+}

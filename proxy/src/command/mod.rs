@@ -4,10 +4,16 @@
 
 mod audit;
 mod backup;
+mod completions;
+mod rules;
 mod sandbox;
+mod schema;
 mod serve;
+mod simulate;
 mod validate;
 mod workflow;
+
+pub use self::rules::reference as rules_reference;
 
 use crate::config::{self, Config, Flags};
 use crate::data_folder;
@@ -34,6 +40,14 @@ enum Command {
     Workflow(workflow::WorkflowArgs),
     /// Judge payloads by the rules the proxy judges by: what is wrong where, why, and how to mend it.
     Validate(validate::ValidateArgs),
+    /// Write the messages of a scenario, one a line: the same seed gives the same messages.
+    Simulate(simulate::SimulateArgs),
+    /// List the rules, or explain one: what it says, why, how to mend it, what keeps and what breaks it.
+    Rules(rules::RulesCommand),
+    /// Print the JSON Schema of a payload.
+    Schema,
+    /// Print what makes a shell complete these words.
+    Completions(completions::CompletionsArgs),
     /// Export sealed audit batches, and check an export offline.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -115,6 +129,10 @@ impl Cli {
                 Err(exit) => exit,
             },
             Command::Validate(args) => validate::validate(&args, environment),
+            Command::Simulate(args) => simulate::simulate(&args),
+            Command::Rules(args) => rules::rules(&args, environment),
+            Command::Schema => schema::schema(),
+            Command::Completions(args) => completions::completions(&args),
             Command::Audit(audit::AuditCommand::Export(args)) => {
                 match load(args.common(), environment) {
                     Ok(config) => audit::export(&args, &config).await,
@@ -159,6 +177,20 @@ fn load(common: &Common, environment: &[(String, String)]) -> Result<Config, Exi
         eprint!("waybill: the settings cannot be used:\n{problems}");
         Exit::Usage
     })
+}
+
+/// Writes what was asked for. Whoever reads it may have seen enough.
+fn print(text: &str) -> Exit {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Good,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Good,
+        Err(error) => {
+            eprintln!("waybill: standard output: {error}");
+            Exit::Usage
+        }
+    }
 }
 
 fn rotate(config: &Config) -> Exit {

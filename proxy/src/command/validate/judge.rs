@@ -12,8 +12,8 @@ use shared::finding::{Finding, Severity};
 use shared::json::{self, DecodeError, Place};
 use shared::payload::Payload;
 use shared::plan::Plan;
-use shared::rules::Ruleset;
 use shared::rules::reading::{INPUT_CHANNEL, PAYLOAD_JSON, PAYLOAD_SHAPE};
+use shared::rules::{Dialect, Ruleset};
 use shared::validate::Context;
 use std::ops::Range;
 
@@ -57,12 +57,26 @@ struct Envelope<'a> {
     payload: &'a RawValue,
     channel: Option<Channel>,
     conversation: Option<Conversation>,
+    dialect: Option<Dialect>,
+    // What became of it decides nothing here.
     #[serde(rename = "index")]
     _index: Option<IgnoredAny>,
     #[serde(rename = "at_ms")]
     _at_ms: Option<IgnoredAny>,
+    #[serde(rename = "breaks")]
+    _breaks: Option<IgnoredAny>,
     #[serde(rename = "history")]
     _history: Option<IgnoredAny>,
+    #[serde(rename = "failure")]
+    _failure: Option<IgnoredAny>,
+}
+
+/// What a message says of itself.
+#[derive(Default)]
+struct Meant<'a> {
+    channel: Option<&'a Channel>,
+    conversation: Option<&'a Conversation>,
+    dialect: Option<Dialect>,
 }
 
 /// Just enough of a text to see whether it is an [`Envelope`].
@@ -77,7 +91,8 @@ impl Judge {
         match &item.kind {
             Kind::Json => self.json(&item.text),
             Kind::Row(_, _, message) => {
-                let mut judged = self.payload(&message.payload, message.channel.as_ref(), None);
+                let meant = Meant { channel: message.channel.as_ref(), ..Meant::default() };
+                let mut judged = self.payload(&message.payload, &meant);
                 let mut findings = message.findings.clone();
                 findings.append(&mut judged.answer.findings);
                 findings.sort_by_key(|finding| finding.severity);
@@ -91,7 +106,7 @@ impl Judge {
 
     fn json(&self, text: &str) -> Judged {
         let error = match Payload::decode(text.as_bytes()) {
-            Ok(payload) => return self.payload(&payload, None, None),
+            Ok(payload) => return self.payload(&payload, &Meant::default()),
             Err(error) => error,
         };
         if !serde_json::from_str::<Probe>(text).is_ok_and(|probe| probe.payload.is_some()) {
@@ -103,8 +118,12 @@ impl Judge {
         };
         match Payload::decode(envelope.payload.get().as_bytes()) {
             Ok(payload) => {
-                let of = (envelope.channel.as_ref(), envelope.conversation.as_ref());
-                let mut judged = self.payload(&payload, of.0, of.1);
+                let meant = Meant {
+                    channel: envelope.channel.as_ref(),
+                    conversation: envelope.conversation.as_ref(),
+                    dialect: envelope.dialect,
+                };
+                let mut judged = self.payload(&payload, &meant);
                 judged.at = At::Below("/payload");
                 judged
             }
@@ -112,20 +131,20 @@ impl Judge {
         }
     }
 
-    fn payload(
-        &self,
-        payload: &Payload,
-        channel: Option<&Channel>,
-        conversation: Option<&Conversation>,
-    ) -> Judged {
-        let conversation = conversation.or(self.conversation.as_ref());
-        let context = match (conversation, channel.or(self.channel.as_ref())) {
+    /// Judges a payload; what a message says of itself goes before what was said of all of them.
+    fn payload(&self, payload: &Payload, meant: &Meant<'_>) -> Judged {
+        let rules = match meant.dialect {
+            Some(dialect) if dialect != self.rules.dialect => Ruleset::embedded(dialect),
+            _ => &self.rules,
+        };
+        let conversation = meant.conversation.or(self.conversation.as_ref());
+        let context = match (conversation, meant.channel.or(self.channel.as_ref())) {
             (Some(conversation), _) => Context::Conversation(conversation),
             (None, Some(channel)) => Context::Channel(channel),
             (None, None) => Context::Unread,
         };
-        let mut answer = ValidateAnswer::new(payload, &self.rules, context);
-        if let (Some(channel), Some(conversation)) = (channel, conversation)
+        let mut answer = ValidateAnswer::new(payload, rules, context);
+        if let (Some(channel), Some(conversation)) = (meant.channel, conversation)
             && *channel != conversation.channel
         {
             let values = [("value", channel.label()), ("channel", conversation.channel.label())];

@@ -9,6 +9,7 @@ use gloo_net::http::{Request, RequestBuilder, Response};
 use leptos::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use shared::api::{
     Budget, Connection, DecideRequest, IDEMPOTENCY_KEY, Message, MessageCounts, MessageDetail,
     MessageQuery, Options, Page, Problem, ResendRequest, ResumeAnswer, ResumeRequest, RulesAnswer,
@@ -148,6 +149,19 @@ impl Client {
     /// Lets batches be posted to the sink again.
     pub async fn resume_audit(self, request: ResumeRequest) -> Result<ResumeAnswer, Problem> {
         self.post(Request::post(path::AUDIT_RESUME), &request).await
+    }
+
+    /// What goes wrong in the in-process sandbox, by name.
+    pub async fn faults(self) -> Result<Map<String, Value>, Problem> {
+        self.get(path::fill(path::SANDBOX, "*rest", "faults")).await
+    }
+
+    /// Replaces what goes wrong in the in-process sandbox.
+    pub async fn set_faults(
+        self,
+        faults: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Problem> {
+        self.post(Request::put(&path::fill(path::SANDBOX, "*rest", "faults")), faults).await
     }
 
     /// Verdicts over a period, judged by `threshold_seconds` where it is given.

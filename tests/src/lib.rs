@@ -5,6 +5,7 @@
 //! sandbox  the simulated platform as its own process        sink     an audit receiver that can misbehave
 //! api      the API with the launch token                    raw      bytes over TCP, for what no client sends
 //! browser  headless Chromium through ChromeDriver           audit    signatures and chain, from the contract
+//! static_host  the console's files on a host without a proxy
 //! wait     until a condition holds, never for a duration
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod place;
 pub mod raw;
 pub mod sandbox;
 pub mod sink;
+pub mod static_host;
 pub mod submission;
 pub mod wait;
 pub mod waybill;
@@ -32,6 +34,7 @@ pub use api::{Answer, Api};
 pub use browser::Browser;
 pub use place::Place;
 pub use sandbox::SandboxProcess;
+pub use static_host::StaticHost;
 pub use wait::{eventually, eventually_within};
 pub use waybill::Waybill;
 

@@ -12,6 +12,7 @@ pub mod dialog;
 pub mod figure;
 pub mod file;
 pub mod finding;
+pub mod holes;
 pub mod icon;
 pub mod leg;
 pub mod logo;

@@ -13,6 +13,7 @@ use shared::id::ConversationId;
 use shared::payload::{APPLICATION_JSON, Payload};
 use shared::plan::{Plan, plan};
 use shared::rules::Ruleset;
+use shared::template::{self, Values, Wanted};
 use shared::time::Timestamp;
 use shared::validate::{Context, validate};
 
@@ -68,8 +69,10 @@ pub fn is_emptiness(finding: &Finding) -> bool {
 /// What a draft would be, and what is wrong with it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Assessment {
-    /// What would be posted.
+    /// What would be posted: a template with its values filled in.
     pub payload: Payload,
+    /// The names a template wants values for; empty where the draft is none.
+    pub wanted: Vec<Wanted>,
     /// Not before this.
     pub not_before: Option<Timestamp>,
     /// Given up by this.
@@ -105,6 +108,7 @@ pub fn assess(
         content,
         attachments: draft.attachments.clone(),
     };
+    let (payload, wanted) = filled(payload, &draft.values, &mut own);
     if conversation.is_none() {
         own.extend(missing_conversation(&draft.conversation));
     }
@@ -116,6 +120,10 @@ pub fn assess(
     let context = conversation.map_or(Context::Unread, Context::Conversation);
     let has_json_fault = own.iter().any(|finding| finding.code == "content.json");
     let mut findings = validate(&payload, rules, context);
+    if own.iter().any(|finding| finding.code == "template.missing") {
+        // What has no value yet is said once, by the template's rule.
+        findings.retain(|finding| finding.code != "content.placeholder");
+    }
     if has_json_fault {
         findings.retain(|finding| finding.code != "content.empty");
     }
@@ -123,7 +131,27 @@ pub fn assess(
     findings.sort_by_key(|finding| finding.severity);
     let unread = Channel::Unknown(String::new());
     let plan = plan(&payload, context.channel().unwrap_or(&unread), rules);
-    Assessment { payload, not_before, expires_at, findings, plan }
+    Assessment { payload, wanted, not_before, expires_at, findings, plan }
+}
+
+/// The payload with its `{{names}}` filled in, and the names. What has no value stays as it is written and is a
+/// finding that stops the message: nobody is sent a hole.
+fn filled(
+    written: Payload,
+    values: &Values,
+    findings: &mut Vec<Finding>,
+) -> (Payload, Vec<Wanted>) {
+    let wanted = template::wanted(&written);
+    if wanted.is_empty() {
+        return (written, wanted);
+    }
+    // Values of names that are no longer there are kept for when they are again.
+    let is_wanted = |name: &String| wanted.iter().any(|one| one.name == *name);
+    let used = values.iter().filter(|(name, _)| is_wanted(name));
+    let used: Values = used.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let filled = template::fill(&written, &used);
+    findings.extend(filled.findings);
+    (filled.payload, wanted)
 }
 
 fn json_content(text: &str, findings: &mut Vec<Finding>) -> Value {
@@ -229,5 +257,37 @@ fn times(
             "The time to give up must come after the time to send.",
             "Choose a later time to give up.",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::payload::TEXT_PLAIN;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_template_is_filled_and_what_is_missing_stops_it() {
+        let written = Payload {
+            content_type: TEXT_PLAIN.into(),
+            content: "Dear {{name}}, {{what|hello}}".into(),
+            ..Payload::default()
+        };
+        let mut findings = Vec::new();
+        let gone = Values::from([("gone".to_owned(), "x".to_owned())]);
+        let (payload, wanted) = filled(written.clone(), &gone, &mut findings);
+        assert_eq!(payload.content, "Dear {{name}}, hello");
+        assert_eq!(wanted.len(), 2);
+        let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
+        assert_eq!(codes, ["template.missing"]);
+        assert_eq!(Field::of(&findings[0]), Field::Content);
+        findings.clear();
+        let named = Values::from([("name".to_owned(), "Ana".to_owned())]);
+        assert_eq!(filled(written, &named, &mut findings).0.content, "Dear Ana, hello");
+        assert!(findings.is_empty());
+        // Braces that are no placeholder are none of ours.
+        let plain = Payload { content: "a {{ 1 }} b".into(), ..Payload::default() };
+        assert_eq!(filled(plain.clone(), &named, &mut findings), (plain, Vec::new()));
     }
 }

@@ -5,6 +5,7 @@ use crate::browser;
 use serde::{Deserialize, Serialize};
 use shared::id::{ConnectionName, Key};
 use shared::payload::{Attachment, TEXT_PLAIN};
+use shared::template::Values;
 
 const STORED_AS: &str = "waybill.draft";
 /// Characters of file content kept with the draft; browsers give a page about five million in all.
@@ -29,6 +30,9 @@ pub struct Draft {
     pub content_type: String,
     /// The content as typed, JSON too.
     pub content: String,
+    /// Values for the `{{names}}` in it.
+    #[serde(default)]
+    pub values: Values,
     /// Files that travel with it.
     pub attachments: Vec<Attachment>,
     /// Names of files that were too large to be kept with the draft.
@@ -55,6 +59,7 @@ impl Draft {
             recipients: Vec::new(),
             content_type: TEXT_PLAIN.into(),
             content: String::new(),
+            values: Values::new(),
             attachments: Vec::new(),
             left_out: Vec::new(),
             is_later: false,

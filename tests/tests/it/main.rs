@@ -14,6 +14,7 @@ mod crash;
 mod faults;
 mod kill;
 mod kill_points;
+mod lab;
 mod program;
 mod secrets;
 mod security;

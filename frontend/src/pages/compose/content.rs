@@ -3,6 +3,7 @@
 
 use super::desk::Desk;
 use super::findings;
+use crate::components::holes::Holes;
 use crate::components::icon::{Glyph, Icon};
 use crate::components::leg::Leg;
 use crate::components::tabs::{Tab, Tabs};
@@ -43,6 +44,7 @@ pub fn Content() -> impl IntoView {
     let standing = Signal::derive(move || {
         desk.standing(&[Field::Content], !desk.draft.read().content.trim().is_empty())
     });
+    let wanted = Memo::new(move |_| desk.assessment.with(|all| all.wanted.clone()));
     let placeholder = move || match kind.get() {
         "html" => "<p>Write HTML; the preview shows it inert.</p>",
         "json" => "{ \"order\": 88214 }",
@@ -93,6 +95,33 @@ pub fn Content() -> impl IntoView {
                 </div>
                 {findings(Field::Content)}
             </div>
+            <Show when=move || !wanted.read().is_empty()>
+                <div class="context template-values" data-testid="compose-values">
+                    <p class="small muted">
+                        "This is a template. What is filled in here is sent in place of its names, to everyone the same."
+                    </p>
+                    <div class="holes">
+                        <Holes
+                            wanted
+                            values=Signal::derive(move || desk.draft.read().values.clone())
+                            change=Callback::new(move |(name, value)| {
+                                desk.edit(
+                                    Field::Content,
+                                    |draft| match value {
+                                        Some(value) => {
+                                            draft.values.insert(name, value);
+                                        }
+                                        None => {
+                                            draft.values.remove(&name);
+                                        }
+                                    },
+                                );
+                            })
+                            prefix="value-"
+                        />
+                    </div>
+                </div>
+            </Show>
         </Leg>
     }
 }
@@ -120,7 +149,8 @@ fn Foot(kind: Memo<&'static str>) -> impl IntoView {
     };
     move || {
         if is_sms() {
-            let parts = desk.draft.with(|draft| sms::parts(&draft.content));
+            let parts =
+                desk.assessment.with(|all| sms::parts(all.payload.text().unwrap_or_default()));
             let count = u64::try_from(parts.count).unwrap_or(u64::MAX);
             let tone = if count > 1 { "fg-warn strong" } else { "" };
             view! {

@@ -1,7 +1,8 @@
 //! Findings that one click can mend: what the button says and what it does to the draft.
 
+use crate::components::file::type_of_name;
 use crate::state::draft::Draft;
-use shared::address::{check_phone, is_direction_override};
+use shared::address::{check_phone, is_direction_override, is_invisible};
 use shared::finding::Finding;
 use shared::payload::TEXT_PLAIN;
 use shared::sms;
@@ -29,7 +30,11 @@ pub fn fix(finding: &Finding, draft: &Draft) -> Option<Fix> {
             let after = sms::forcing(&mended.content).len();
             if after == 0 { "Replace them" } else { "Replace some" }.to_owned()
         }
-        "to.duplicate" | "to.empty" => {
+        "content.markup" => {
+            mended.content = plain_text(&draft.content);
+            "Remove the tags".to_owned()
+        }
+        "to.duplicate" | "to.empty" | "to.too_long" | "to.sender" => {
             mended.recipients.remove(index(finding, draft.recipients.len())?);
             "Remove it".to_owned()
         }
@@ -45,6 +50,11 @@ pub fn fix(finding: &Finding, draft: &Draft) -> Option<Fix> {
             mended.recipients[index] = draft.recipients[index].trim().to_owned();
             "Trim it".to_owned()
         }
+        "to.invisible" => {
+            let index = index(finding, draft.recipients.len())?;
+            mended.recipients[index] = draft.recipients[index].replace(is_invisible, "");
+            "Remove what cannot be seen".to_owned()
+        }
         "content.nul" | "content.control" | "content.direction" => {
             let is_unwanted = |one: char| {
                 is_direction_override(one) || (one.is_control() && !"\t\n\r".contains(one))
@@ -52,8 +62,27 @@ pub fn fix(finding: &Finding, draft: &Draft) -> Option<Fix> {
             mended.content = draft.content.replace(is_unwanted, "");
             "Remove it".to_owned()
         }
-        "attachment.type" | "attachment.channel" | "attachment.size" | "attachment.empty"
-        | "attachment.bytes" => {
+        "attachment.extension" => {
+            let index = index(finding, draft.attachments.len())?;
+            let mime = type_of_name(&draft.attachments[index].filename)?;
+            mended.attachments[index].content_type = mime.to_owned();
+            format!("Its type is {mime}")
+        }
+        "attachment.filename_characters" => {
+            let index = index(finding, draft.attachments.len())?;
+            let name = safe_name(&draft.attachments[index].filename)?;
+            let label = format!("Name it {name}");
+            mended.attachments[index].filename = name;
+            label
+        }
+        "attachment.type"
+        | "attachment.channel"
+        | "attachment.size"
+        | "attachment.empty"
+        | "attachment.bytes"
+        | "attachment.duplicate"
+        | "attachment.url"
+        | "attachment.url_dialect" => {
             mended.attachments.remove(index(finding, draft.attachments.len())?);
             "Remove it".to_owned()
         }
@@ -102,6 +131,16 @@ fn plain_text(html: &str) -> String {
     text.trim().to_owned()
 }
 
+/// A file name of letters, digits and `. _ -` alone; `None` where nothing of it would be left.
+fn safe_name(name: &str) -> Option<String> {
+    let safe: String = name
+        .chars()
+        .map(|one| if one.is_ascii_alphanumeric() || "._-".contains(one) { one } else { '-' })
+        .collect();
+    let safe = safe.trim_matches('-').to_owned();
+    safe.chars().any(|one| one.is_ascii_alphanumeric()).then_some(safe)
+}
+
 /// A phone number without the signs people write for the eye.
 fn phone(text: &str) -> Option<String> {
     let bare: String = text
@@ -126,6 +165,12 @@ mod tests {
         assert_eq!(plain_text("<p>Hi <b>Ana</b></p><p>Bye</p>"), "Hi Ana\nBye");
         assert_eq!(plain_text("1 &lt; 2<br/>a &amp; b"), "1 < 2\na & b");
         assert_eq!(plain_text("a < b"), "a < b");
+    }
+
+    #[test]
+    fn file_names_keep_what_is_safe_of_them() {
+        assert_eq!(safe_name("Rechnung Nr. 7 (ü).pdf").as_deref(), Some("Rechnung-Nr.-7----.pdf"));
+        assert_eq!(safe_name("日本"), None);
     }
 
     #[test]

@@ -89,6 +89,7 @@ pub fn Check() -> impl IntoView {
     });
     let start = move || {
         wants_stop.set_value(false);
+        tally.set(Some(Tally { is_running: true, ..Tally::default() }));
         spawn_local(async move {
             run(desk, tally, wants_stop).await;
             if let (Some(announcer), Some(Some(one))) = (announcer, tally.try_get_untracked()) {

@@ -9,6 +9,7 @@ mod desk;
 mod draw;
 mod editor;
 mod export;
+mod faults;
 mod findings;
 mod ink;
 mod judge;
@@ -32,6 +33,7 @@ use shared::plan::Plan;
 pub fn Lab() -> impl IntoView {
     let desk = Desk::new();
     provide_context(desk);
+    let switches = faults::Switches::start();
     view! {
         <div class="page lab">
             <header class="page-head">
@@ -43,20 +45,23 @@ pub fn Lab() -> impl IntoView {
             </header>
             <div class="stack stack-4">
                 <Doubts/>
+                {switches.map(|switches| view! { <faults::Banner switches/> })}
                 <section class="panel" aria-labelledby="lab-payload-title">
                     <context::Bar/>
                     <div class="lab-split">
-                        <div class="lab-left">
+                        <div class="lab-write">
                             <editor::Editor/>
                             <Verdict/>
+                        </div>
+                        <rules::Panel/>
+                        <div class="lab-more">
                             <values::Values/>
                             <sms::Parts/>
                             <Steps/>
                         </div>
-                        <rules::Panel/>
                     </div>
                 </section>
-                <simulator::Simulator/>
+                <simulator::Simulator switches/>
             </div>
         </div>
     }

@@ -4,6 +4,7 @@
 use super::check::Check;
 use super::desk::Desk;
 use super::draw;
+use super::faults::{self, Switches};
 use super::judge;
 use super::link::{About, COUNT_MAX};
 use super::send::Send;
@@ -39,7 +40,7 @@ impl Made {
 
 /// The section.
 #[component]
-pub fn Simulator() -> impl IntoView {
+pub fn Simulator(switches: Option<Switches>) -> impl IntoView {
     let desk = expect_context::<Desk>();
     let drawing = Memo::new(move |_| {
         desk.state
@@ -63,6 +64,7 @@ pub fn Simulator() -> impl IntoView {
             <aside class="stack stack-4">
                 <Generator/>
                 <Send made/>
+                {switches.map(|switches| view! { <faults::Panel switches/> })}
             </aside>
             <div class="stack stack-4">
                 <Check/>

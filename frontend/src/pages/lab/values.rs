@@ -1,9 +1,9 @@
 //! The values of a template: a field for each name the payload holds, and those that nothing uses any more.
 
 use super::desk::Desk;
+use crate::components::holes::Holes;
 use crate::components::icon::{Glyph, Icon};
 use leptos::prelude::*;
-use shared::template::Wanted;
 
 /// Shown while the payload holds `{{names}}`, or values are left over from one that did.
 #[component]
@@ -33,10 +33,23 @@ pub fn Values() -> impl IntoView {
                 <h2 class="dense strong" id="lab-values-title">
                     "Template"
                 </h2>
-                <div class="lab-values">
-                    <For each=move || wanted.get() key=|one| (one.name.clone(), one.is_required) let:one>
-                        <Value one/>
-                    </For>
+                <div class="holes">
+                    <Holes
+                        wanted
+                        values=Signal::derive(move || desk.state.with(|state| state.values.clone()))
+                        change=Callback::new(move |(name, value)| {
+                            desk.state
+                                .update(|state| match value {
+                                    Some(value) => {
+                                        state.values.insert(name, value);
+                                    }
+                                    None => {
+                                        state.values.remove(&name);
+                                    }
+                                });
+                        })
+                        prefix="lab-value-"
+                    />
                     <For each=move || unused.get() key=Clone::clone let:name>
                         <Unused name/>
                     </For>
@@ -53,49 +66,6 @@ pub fn Values() -> impl IntoView {
                 }}
             </section>
         </Show>
-    }
-}
-
-#[component]
-fn Value(one: Wanted) -> impl IntoView {
-    let desk = expect_context::<Desk>();
-    let Wanted { name, is_required } = one;
-    let id = format!("lab-value-{name}");
-    let testid = id.clone();
-    let read = name.clone();
-    let value = Memo::new(move |_| {
-        desk.state.with(|state| state.values.get(&read).cloned().unwrap_or_default())
-    });
-    let given = name.clone();
-    let is_given = move || desk.state.with(|state| state.values.contains_key(&given));
-    view! {
-        <div class="field">
-            <label class="label mono" for=id.clone()>
-                {name.clone()}
-                {(!is_required).then(|| view! { <span class="optional">" has a default"</span> })}
-            </label>
-            <input
-                class="input is-small"
-                class:hole-empty=move || is_required && !is_given()
-                id=id
-                data-testid=testid
-                autocomplete="off"
-                placeholder=if is_required { "missing" } else { "as written" }
-                prop:value=move || value.get()
-                on:input:target=move |event| {
-                    let typed = event.target().value();
-                    desk.state
-                        .update(|state| {
-                            // An empty field is no value: nobody is to be sent a hole.
-                            if typed.is_empty() {
-                                state.values.remove(&name);
-                            } else {
-                                state.values.insert(name.clone(), typed);
-                            }
-                        });
-                }
-            />
-        </div>
     }
 }
 

@@ -47,8 +47,7 @@ impl Network {
         let world = &self.upstream.world;
         let state: Result<String, _> =
             self.beside.lock().unwrap_or_else(PoisonError::into_inner).query_row(
-                "SELECT m.state FROM messages m JOIN submissions s ON s.id = m.submission_id \
-                 WHERE s.key = ?1",
+                "SELECT m.state FROM messages m WHERE m.key = ?1",
                 [key.as_str()],
                 |row| row.get(0),
             );
@@ -68,8 +67,8 @@ impl Network {
     /// An id the proxy already knows to be another message's.
     fn wrong_id(&self, key: &Key) -> Option<PlatformId> {
         let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        let sql = "SELECT m.platform_id FROM messages m JOIN submissions s ON s.id = m.submission_id \
-             WHERE m.platform_id IS NOT NULL AND m.connection = ?1 AND s.key <> ?2 LIMIT 1";
+        let sql = "SELECT m.platform_id FROM messages m \
+             WHERE m.platform_id IS NOT NULL AND m.connection = ?1 AND m.key <> ?2 LIMIT 1";
         let id: Option<String> = beside
             .query_row(sql, (self.upstream.name.as_str(), key.as_str()), |row| row.get(0))
             .ok();

@@ -401,6 +401,14 @@ pub trait Store: Send + Sync {
         limit: u32,
         except: Vec<ConnectionName>,
     ) -> Result<Vec<Claim>, Error>;
+    /// Messages of a conversation whose time for receipts is over, the latest ones first, at most `limit`, each with
+    /// the platform's name for it. A late receipt still counts for them, where somebody reads the conversation anyway.
+    async fn undelivered_in(
+        &self,
+        connection: ConnectionName,
+        conversation_id: ConversationId,
+        limit: u32,
+    ) -> Result<Vec<(MessageId, PlatformId)>, Error>;
     /// Which of these platform ids belong to a message already.
     async fn platform_ids_bound(
         &self,

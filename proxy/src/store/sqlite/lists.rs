@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use shared::api::{AuditRecord, Message, MessageDetail, Page};
 use shared::audit::AuditEntry;
 use shared::delivery::{Delivery, Ending, State};
-use shared::id::{ConnectionName, MessageId};
+use shared::id::{ConnectionName, MessageId, PlatformId};
 use shared::payload::Payload;
 use shared::time::Timestamp;
 use std::time::Duration;
@@ -123,6 +123,23 @@ pub fn accepted(
         let delivery =
             json("delivery", row.get_ref("delivery")?.as_str().map_err(rusqlite::Error::from)?)?;
         Ok((stored_message_id(row.get("id")?)?, delivery))
+    })
+}
+
+/// See [`crate::store::Store::undelivered_in`].
+pub fn undelivered_in(
+    connection: &Connection,
+    name: &str,
+    conversation_id: &str,
+    limit: u32,
+) -> Result<Vec<(MessageId, PlatformId)>, Error> {
+    let sql = "SELECT id, platform_id FROM messages INDEXED BY messages_followed \
+         WHERE connection = ?1 AND conversation_id = ?2 AND state = 'undelivered' \
+         AND platform_id IS NOT NULL ORDER BY position DESC LIMIT ?3";
+    all(connection, sql, (name, conversation_id, limit), |row| {
+        let platform_id = PlatformId::parse(&row.get::<_, String>("platform_id")?)
+            .map_err(|error| Error::Corrupt { what: "platform id", detail: error.to_string() })?;
+        Ok((stored_message_id(row.get("id")?)?, platform_id))
     })
 }
 

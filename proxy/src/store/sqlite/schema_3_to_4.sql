@@ -97,7 +97,8 @@ CREATE INDEX messages_ended ON messages (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX messages_due ON messages (state, connection, due_at) WHERE due_at IS NOT NULL AND held = 0;
 CREATE INDEX messages_expiring ON messages (expires_at)
     WHERE expires_at IS NOT NULL AND state IN ('accepted', 'retry_wait');
-CREATE INDEX messages_followed ON messages (connection, conversation_id) WHERE state = 'submitted';
+CREATE INDEX messages_followed ON messages (connection, conversation_id)
+    WHERE state = 'submitted' OR state = 'undelivered';
 CREATE INDEX messages_leased ON messages (lease_until) WHERE lease_until IS NOT NULL;
 -- Whose turn it is in a conversation: what has begun, what is being worked on, what waits for its time, what is held.
 CREATE INDEX messages_begun ON messages (connection, conversation_id)

@@ -6,6 +6,7 @@
 //! api      the API with the launch token                    raw      bytes over TCP, for what no client sends
 //! browser  headless Chromium through ChromeDriver           audit    signatures and chain, from the contract
 //! wait     until a condition holds, never for a duration
+//! faulty_disk  a disk that fails under the real binary
 //! ```
 //!
 //! Nothing here uses the proxy's code. Processes end with the value that holds them, whatever the test does.
@@ -19,6 +20,8 @@ pub mod api;
 pub mod audit;
 pub mod binary;
 pub mod browser;
+#[cfg(target_os = "linux")]
+pub mod faulty_disk;
 pub mod http;
 pub mod place;
 pub mod raw;

@@ -323,7 +323,8 @@ async fn without_a_token_the_page_asks_for_the_link_and_an_old_token_is_dropped(
 async fn row_80_without_webassembly_the_page_says_so_in_plain_words() {
     let place = Place::new();
     let waybill = place.serve().await;
-    let browser = Browser::start_with(&["--js-flags=--noexpose-wasm"]).await;
+    // As hardened browsers are set: no code is made at run time, and so no WebAssembly.
+    let browser = Browser::start_with(&["--js-flags=--jitless"]).await;
     browser.open(&waybill.link).await;
     assert_eq!(browser.script("return typeof WebAssembly").await, json!("undefined"));
     let trouble = browser.find_css("#shell-trouble").await;

@@ -12,9 +12,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use subtle::ConstantTimeEq;
 
 /// Wrong tokens in a minute after which further ones are not even compared.
@@ -22,29 +22,62 @@ const GUESSES_MAX: usize = 60;
 
 /// What requests are checked against.
 pub struct Access {
-    port: u16,
-    token: Mutex<SecretString>,
+    /// The hosts that are ours, as they are written.
+    hosts: [String; 3],
+    token: Mutex<Token>,
     token_file: PathBuf,
     guesses: Mutex<VecDeque<Instant>>,
 }
 
+/// The launch token, and which file it was read from.
+struct Token {
+    secret: SecretString,
+    read_from: Option<Written>,
+}
+
+/// What tells one writing of a file from every other. A rotation puts a new file in the place of the old one.
+#[derive(PartialEq, Eq)]
+struct Written {
+    modified: SystemTime,
+    bytes: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Written {
+    fn of(file: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some(Self {
+            modified: metadata.modified().ok()?,
+            bytes: metadata.len(),
+            #[cfg(unix)]
+            inode: std::os::unix::fs::MetadataExt::ino(&metadata),
+        })
+    }
+}
+
 impl Access {
-    /// Access for a server on `port` with this launch token, re-read from `token_file` when a bearer does not
-    /// match, so that `waybill token rotate` takes effect at once.
+    /// Access for a server on `port` with this launch token, read again whenever `token_file` is another than it
+    /// was, so that `waybill token rotate` takes effect at once.
     pub fn new(port: u16, token: SecretString, token_file: PathBuf) -> Self {
-        Self { port, token: Mutex::new(token), token_file, guesses: Mutex::default() }
+        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}"));
+        let token = Mutex::new(Token { secret: token, read_from: None });
+        Self { hosts, token, token_file, guesses: Mutex::default() }
     }
 
     fn is_token(&self, bearer: &str) -> bool {
         // The file decides: after a rotation the old token must not open anything.
-        if let Ok(text) = std::fs::read_to_string(&self.token_file)
+        let written = Written::of(&self.token_file);
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_some()
+            && written != token.read_from
+            && let Ok(text) = std::fs::read_to_string(&self.token_file)
             && text.trim().len() >= 32
         {
-            let current = SecretString::from(text.trim().to_owned());
-            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = current;
+            *token =
+                Token { secret: SecretString::from(text.trim().to_owned()), read_from: written };
         }
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        token.expose_secret().as_bytes().ct_eq(bearer.as_bytes()).into()
+        token.secret.expose_secret().as_bytes().ct_eq(bearer.as_bytes()).into()
     }
 
     /// Counts a wrong token; true while there have not been too many.
@@ -59,9 +92,7 @@ impl Access {
     }
 
     fn is_our_host(&self, host: &str) -> bool {
-        ["127.0.0.1", "localhost", "[::1]"]
-            .iter()
-            .any(|name| host.eq_ignore_ascii_case(&format!("{name}:{}", self.port)))
+        self.hosts.iter().any(|ours| host.eq_ignore_ascii_case(ours))
     }
 
     fn is_our_origin(&self, origin: &str) -> bool {

@@ -87,12 +87,21 @@ impl From<store::Error> for Failure {
                      batches; then try again with the same key."
                 ))
             }
-            store::Error::Busy | store::Error::Stopped => Self::new(
+            store::Error::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "storage_busy",
                 "The proxy cannot store anything now",
             )
             .detail("Nothing was stored. Try again with the same key."),
+            // After a failed commit nobody knows what the disk holds.
+            store::Error::Stopped => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_stopped",
+                "The proxy is stopping",
+            )
+            .detail(
+                "It may or may not have been stored. Try again with the same key: that is safe.",
+            ),
             error @ (store::Error::Database(_) | store::Error::Corrupt { .. }) => {
                 tracing::error!(%error, "a request failed in the store");
                 Self::new(

@@ -24,6 +24,11 @@ pub struct Browser {
 impl Browser {
     /// Starts ChromeDriver on a free port and a browser with an empty profile.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these arguments for the browser.
+    pub async fn start_with(more: &[&str]) -> Self {
         let chromedriver = program("CHROMEDRIVER", &["chromedriver"]);
         let chromium = program("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]);
         let profile = TempDir::with_prefix("waybill-browser-").expect("a folder can be made");
@@ -60,7 +65,7 @@ impl Browser {
             "--window-size=1280,900",
             &user_data,
         ];
-        for argument in arguments {
+        for argument in arguments.iter().chain(more) {
             wanted.add_arg(argument).expect("an argument can be added");
         }
         wanted.set_binary(&chromium.to_string_lossy()).expect("a program can be named");

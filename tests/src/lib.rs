@@ -7,6 +7,7 @@
 //! browser  headless Chromium through ChromeDriver           audit    signatures and chain, from the contract
 //! static_host  the console's files on a host without a proxy
 //! wait     until a condition holds, never for a duration
+//! faulty_disk  a disk that fails under the real binary
 //! ```
 //!
 //! Nothing here uses the proxy's code. Processes end with the value that holds them, whatever the test does.
@@ -20,6 +21,8 @@ pub mod api;
 pub mod audit;
 pub mod binary;
 pub mod browser;
+#[cfg(target_os = "linux")]
+pub mod faulty_disk;
 pub mod http;
 pub mod place;
 pub mod raw;

@@ -8,7 +8,6 @@ use crate::data_folder::{DataFolder, Opened};
 use crate::store::sqlite;
 use crate::store::sqlite::backup::{self, BackupError, Contents};
 use clap::Args;
-use shared::delivery::Dedup;
 use std::path::PathBuf;
 
 /// What `waybill backup` takes.
@@ -72,13 +71,9 @@ pub fn restore(args: &RestoreArgs, config: &Config) -> Exit {
         }
     };
     let database = sqlite::path_in(&config.data);
-    let forgetful: Vec<_> = config
-        .connections
-        .iter()
-        .filter(|one| one.policy.dedup == Dedup::None)
-        .map(|one| (one.name.clone(), one.policy.clone()))
-        .collect();
-    match backup::restore(&database, &args.from, &forgetful, clock::now()) {
+    let connections: Vec<_> =
+        config.connections.iter().map(|one| (one.name.clone(), one.policy.clone())).collect();
+    match backup::restore(&database, &args.from, &connections, clock::now()) {
         Ok(done) => {
             print_line(&format!("{}: {}", database.display(), shown(&done.contents)));
             if let Some(replaced) = done.replaced {
@@ -87,7 +82,7 @@ pub fn restore(args: &RestoreArgs, config: &Config) -> Exit {
             if done.doubtful > 0 {
                 let doubtful = done.doubtful;
                 eprintln!(
-                    "waybill: {doubtful} messages may have been sent since the backup; they are looked for first"
+                    "waybill: {doubtful} messages may have been sent since the backup; what became of them is found out first"
                 );
             }
             if done.streams > 0 {

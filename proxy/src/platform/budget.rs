@@ -3,7 +3,8 @@
 //! Two rules hold at once. In no window of 60 s are more than 95 % of the platform's limit used, whatever
 //! window the platform itself counts in; and after a short burst permits come evenly, so that a backlog does
 //! not use a minute's budget in its first seconds and keep a person waiting for the rest. Who waits is served
-//! by priority, then in order. Looks may use at most 40 %.
+//! by priority, then in order. Looks may use at most 40 %; and while one waits, every tenth permit that would go to a
+//! send is its, so that under a lasting backlog states stay fresh, if not as fresh.
 
 use super::gate::Entrance;
 use shared::wait;
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Permits that may be taken at once after a quiet time.
 const BURST: f64 = 40.0;
+/// Permits others get in a row while a look waits.
+const BEFORE_A_LOOK: u32 = 9;
 
 /// What a request is for; the order is the order of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +48,11 @@ impl Permit {
     /// The same with the right to call the host.
     pub fn through(self, entrance: Entrance) -> Self {
         Self { entrance: Some(entrance), ..self }
+    }
+
+    /// The right to call the host, for whoever makes the call.
+    pub fn into_entrance(self) -> Option<Entrance> {
+        self.entrance
     }
 }
 
@@ -85,6 +93,8 @@ struct State {
     /// How often in a row the platform said that the limit was reached.
     refusals: u32,
     waiting: BTreeSet<(Priority, u64)>,
+    /// Permits since the last one for a look.
+    since_look: u32,
     next_ticket: u64,
 }
 
@@ -99,6 +109,7 @@ impl Budget {
             paused_until: None,
             refusals: 0,
             waiting: BTreeSet::new(),
+            since_look: 0,
             next_ticket: 0,
         };
         Self { inner: Arc::new(Inner { state: Mutex::new(state), changed: Notify::new() }) }
@@ -242,17 +253,33 @@ impl State {
             return Err(Some(now + wait.max(Duration::from_millis(1))));
         }
         let looks_at = self.looks_free_at(allowed);
-        let first = self
-            .waiting
-            .iter()
-            .find(|(priority, _)| *priority != Priority::Look || looks_at.is_none())
-            .copied();
+        let first = self.first_in_line(looks_at.is_none());
         if first != Some(ticket) {
             return Err(looks_at.filter(|_| ticket.0 == Priority::Look));
         }
         self.burst_left -= 1.0;
         self.taken.push_back((now, ticket.0));
+        self.since_look =
+            if ticket.0 == Priority::Look { 0 } else { self.since_look.saturating_add(1) };
         Ok(())
+    }
+
+    /// Who is served next, looks only while they may be.
+    fn first_in_line(&self, looks_may: bool) -> Option<(Priority, u64)> {
+        let look = self.waiting.iter().find(|(priority, _)| *priority == Priority::Look);
+        let look = look.filter(|_| looks_may);
+        let other = self.waiting.iter().find(|(priority, _)| *priority != Priority::Look);
+        // A token and a person never wait for a look.
+        let may_wait = |(priority, _): &&(Priority, u64)| {
+            matches!(priority, Priority::Send | Priority::Reconcile)
+        };
+        if self.since_look >= BEFORE_A_LOOK
+            && look.is_some()
+            && other.is_none_or(|one| may_wait(&one))
+        {
+            return look.copied();
+        }
+        other.or(look).copied()
     }
 
     /// `None` while looks are within their share, else when the oldest look leaves the window.
@@ -320,6 +347,32 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(10));
         let _look = budget.permit(Priority::Look).await;
         assert!(start.elapsed() >= WINDOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn under_a_lasting_backlog_a_tenth_goes_to_looks_and_a_token_never_waits_for_one() {
+        let budget = Budget::new(300);
+        let served = Arc::new(Mutex::new(Vec::new()));
+        for priority in [Priority::Send, Priority::Send, Priority::Look, Priority::Reconcile] {
+            let (budget, served) = (budget.clone(), Arc::clone(&served));
+            tokio::spawn(async move {
+                loop {
+                    let permit = budget.permit(priority).await;
+                    served.lock().unwrap().push(permit.priority);
+                }
+            });
+        }
+        tokio::time::sleep(5 * WINDOW).await;
+        let begun = Instant::now();
+        let _token = budget.permit(Priority::Token).await;
+        assert!(begun.elapsed() < Duration::from_millis(300), "the next one is the token's");
+        // The burst of the quiet time before went to whoever came first.
+        let served = served.lock().unwrap().split_off(40);
+        let looks = served.iter().filter(|one| **one == Priority::Look).count();
+        let share = looks * 100 / served.len();
+        assert!((9..=10).contains(&share), "{looks} of {}", served.len());
+        let longest = served.split(|one| *one == Priority::Look).map(<[_]>::len).max().unwrap();
+        assert!(longest <= 10, "{longest} others in a row");
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,8 +11,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use shared::api::{HistogramBin, Latency, Message, Problem, SlaReport, TimeBucket, VerdictCounts};
 use shared::audit::seconds;
-use shared::delivery::State as MessageState;
-use shared::sla::{self, THRESHOLD_MS_MAX, Verdict};
+use shared::delivery::{Delivery, State as MessageState};
+use shared::id::MessageId;
+use shared::sla::{self, Judgement, THRESHOLD_MS_MAX, Verdict};
 use shared::time::Timestamp;
 use std::collections::VecDeque;
 
@@ -21,7 +22,7 @@ const PERIOD_MAX_MS: i64 = 92 * DAY_MS;
 const BUCKETS: i64 = 24;
 const BREACHES_MAX: usize = 50;
 /// Messages read at once.
-const PAGE: u32 = 1000;
+const PAGE: u32 = 4000;
 /// p99 of fewer says more about one message than about all.
 const P99_MIN: usize = 100;
 /// Edges of the histogram in milliseconds: fine where SLAs are, coarse beyond.
@@ -56,19 +57,22 @@ pub async fn report_sla(
         return Err(Failure::bad_request("period", "from must be before to, by at most 92 days"));
     }
     let threshold_ms = wanted.threshold_seconds.map(threshold_ms).transpose()?;
+    let store = &app.engine.store;
     let mut tally = Tally::new(from, to, threshold_ms);
     let mut after = None;
     loop {
-        let page = app.engine.store.messages_accepted(from, to, after, PAGE).await?;
-        after = page.last().map(|(position, last)| (last.delivery.accepted_at, *position));
+        let page = store.deliveries_accepted(from, to, after, PAGE).await?;
+        after = page.last().map(|(id, _)| id.clone());
         let is_last = page.len() < PAGE as usize;
-        for (_, message) in page {
-            tally.add(message);
+        for (id, delivery) in page {
+            tally.add(id, &delivery);
         }
         if is_last {
-            return Ok(ok(tally.report(app.engine.threshold_ms)));
+            break;
         }
     }
+    let breaches = store.find_messages(Vec::from(tally.breaches.clone())).await?;
+    Ok(ok(tally.report(app.engine.threshold_ms, breaches)))
 }
 
 #[expect(
@@ -102,7 +106,7 @@ struct Tally {
     cancelled: u64,
     delivered_ms: Vec<u64>,
     never: usize,
-    breaches: VecDeque<Message>,
+    breaches: VecDeque<MessageId>,
 }
 
 impl Tally {
@@ -132,13 +136,16 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, message: Message) {
-        let delivery = &message.delivery;
+    fn judge(&self, delivery: &Delivery) -> Judgement {
+        sla::judge(delivery, self.threshold_ms.unwrap_or(delivery.threshold_ms))
+    }
+
+    fn add(&mut self, id: MessageId, delivery: &Delivery) {
         if delivery.state == MessageState::Cancelled {
             self.cancelled += 1;
             return;
         }
-        let judged = sla::judge(delivery, self.threshold_ms.unwrap_or(delivery.threshold_ms));
+        let judged = self.judge(delivery);
         self.verdicts.add(judged.verdict);
         let index = delivery.accepted_at.ms_since(self.from) / self.width_ms;
         let bucket = usize::try_from(index).ok().and_then(|index| self.buckets.get_mut(index));
@@ -164,16 +171,19 @@ impl Tally {
             if self.breaches.len() == BREACHES_MAX {
                 self.breaches.pop_back();
             }
-            self.breaches.push_front(Message {
-                verdict: judged.verdict,
-                verdict_cause: judged.cause,
-                elapsed_seconds: judged.elapsed_ms.map(seconds),
-                ..message
-            });
+            self.breaches.push_front(id);
         }
     }
 
-    fn report(mut self, policy_ms: u64) -> SlaReport {
+    /// The report with the breaches it shows, which may have got on since they were counted.
+    fn report(mut self, policy_ms: u64, mut breaches: Vec<Message>) -> SlaReport {
+        for message in &mut breaches {
+            let judged = self.judge(&message.delivery);
+            message.verdict = judged.verdict;
+            message.verdict_cause = judged.cause;
+            message.elapsed_seconds = judged.elapsed_ms.map(seconds);
+        }
+        breaches.retain(|message| message.verdict == Verdict::Breached);
         let never = self.never;
         self.delivered_ms.sort_unstable();
         let population = self.delivered_ms.len() + never;
@@ -195,7 +205,7 @@ impl Tally {
             verdicts: self.verdicts,
             histogram: self.histogram,
             buckets: self.buckets,
-            breaches: self.breaches.into(),
+            breaches,
         }
     }
 }

@@ -367,15 +367,17 @@ pub trait Store: Send + Sync {
     async fn count_messages(&self) -> Result<MessageCounts, Error>;
     /// One message with its history and audit.
     async fn find_message(&self, id: MessageId) -> Result<Option<MessageDetail>, Error>;
-    /// At most `limit` messages accepted in a period, oldest first, each with its position; `after` is the time
-    /// and the position of the last one of the page before.
-    async fn messages_accepted(
+    /// These messages, as many of them as there are, in the order of `ids`.
+    async fn find_messages(&self, ids: Vec<MessageId>) -> Result<Vec<Message>, Error>;
+    /// What became of at most `limit` messages accepted in a period, oldest first; `after` is the last one of the
+    /// page before. An identifier begins with the time of acceptance, so it gives the order too.
+    async fn deliveries_accepted(
         &self,
         from: Timestamp,
         to: Timestamp,
-        after: Option<(Timestamp, u64)>,
+        after: Option<MessageId>,
         limit: u32,
-    ) -> Result<Vec<(u64, Message)>, Error>;
+    ) -> Result<Vec<(MessageId, Delivery)>, Error>;
     /// Removes at most `limit` messages that ended before `ended_before`, with their history and payloads, when
     /// nothing more is to be done for them and their audit entries are acknowledged; where there is no sink, in the
     /// connections `unshipped`, sealed ones are enough. Their keys are remembered. Returns how many.
@@ -399,6 +401,14 @@ pub trait Store: Send + Sync {
         limit: u32,
         except: Vec<ConnectionName>,
     ) -> Result<Vec<Claim>, Error>;
+    /// Messages of a conversation whose time for receipts is over, the latest ones first, at most `limit`, each with
+    /// the platform's name for it. A late receipt still counts for them, where somebody reads the conversation anyway.
+    async fn undelivered_in(
+        &self,
+        connection: ConnectionName,
+        conversation_id: ConversationId,
+        limit: u32,
+    ) -> Result<Vec<(MessageId, PlatformId)>, Error>;
     /// Which of these platform ids belong to a message already.
     async fn platform_ids_bound(
         &self,

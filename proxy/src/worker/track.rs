@@ -7,14 +7,14 @@ use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
 use crate::engine::{Connection, Engine, NotNow};
 use crate::failpoint::{self, Call, Point};
 use crate::platform::{Priority, ReadError};
-use crate::store::{Applied, Claim, Error, Work};
+use crate::store::{Applied, Change, Claim, Error, Work};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::api::Actor;
-use shared::delivery::{Delivery, Happening, State};
-use shared::id::{ConnectionName, ConversationId};
+use shared::delivery::{Delivery, Happening, PlatformStatus, Receipt, State};
+use shared::id::{ConnectionName, ConversationId, PlatformId};
 use shared::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ use tokio::time::Instant;
 /// Few at a time: while requests are scarce, what becomes due next must not wait behind a long batch.
 const CLAIMS_MAX: u32 = 8;
 const READS_AT_ONCE: usize = 8;
+/// Messages given up as undelivered for which a late receipt is looked for in one conversation.
+const GIVEN_UP_MAX: u32 = 100;
 /// The shortest wait before a platform is looked at again through which nothing went.
 const CLOSED_AGAIN: Duration = Duration::from_secs(1);
 
@@ -99,6 +101,7 @@ async fn look(
     };
     let channel = snapshot.conversation.channel.clone();
     engine.store.remember_conversation(connection.name.clone(), snapshot.conversation).await?;
+    late_receipts(engine, connection, id, &snapshot.receipts).await?;
     for claim in claims {
         let receipt = claim.delivery.platform_id.as_ref().and_then(|id| snapshot.receipts.get(id));
         let over = is_over(engine, claim, now);
@@ -116,6 +119,37 @@ async fn look(
             // Refused, and rightly, when this very look brought the receipt.
             apply(engine, claim, Happening::HorizonPassed, Actor::Proxy, false, None).await?;
         }
+    }
+    Ok(())
+}
+
+/// Receipts that came after their message was given up as undelivered. Nobody looks for them, but where the
+/// conversation is read anyway they are seen.
+async fn late_receipts(
+    engine: &Engine,
+    connection: &Connection,
+    id: &ConversationId,
+    receipts: &HashMap<PlatformId, Receipt>,
+) -> Result<(), Error> {
+    let given_up =
+        engine.store.undelivered_in(connection.name.clone(), id.clone(), GIVEN_UP_MAX).await?;
+    for (message_id, platform_id) in given_up {
+        let Some(receipt) = receipts.get(&platform_id) else { continue };
+        if !matches!(receipt.status, Some(PlatformStatus::Delivered | PlatformStatus::Read)) {
+            continue;
+        }
+        let change = Change {
+            message_id,
+            // Nobody claims what has ended; the state alone decides.
+            epoch: None,
+            happening: Happening::Observed(receipt.clone()),
+            actor: Actor::Platform,
+            policy: connection.policy.clone(),
+            jitter: crate::clock::jitter(),
+            keep_claim: false,
+            channel: None,
+        };
+        engine.store.apply(change, crate::clock::now()).await?;
     }
     Ok(())
 }

@@ -42,6 +42,8 @@ struct Held {
     streams: BTreeMap<String, Vec<(String, Vec<AuditEntry>)>>,
     /// Every chain value ever stored: a new stream names one of them.
     chains: Vec<String>,
+    /// Posts that are still on their way, long after their caller gave up: when they arrive, and what they say.
+    transit: Vec<(i64, BTreeMap<String, String>, Vec<u8>)>,
     open: u32,
     posts: u64,
 }
@@ -56,6 +58,7 @@ impl Auditor {
                 dice: Dice::new(seed, 200 + number),
                 streams: BTreeMap::new(),
                 chains: Vec::new(),
+                transit: Vec::new(),
                 open: 0,
                 posts: 0,
             }),
@@ -97,6 +100,18 @@ impl Auditor {
     pub fn lose_last(&self, count: usize) {
         for batches in self.held().streams.values_mut() {
             batches.truncate(batches.len().saturating_sub(count));
+        }
+    }
+
+    /// Takes what has arrived by now, in the order in which it did. Nobody hears what it says to that.
+    fn arrive(&self) {
+        let now = self.world.now_ms();
+        let mut landed: Vec<_> =
+            self.held().transit.extract_if(.., |(lands_at, ..)| *lands_at <= now).collect();
+        landed.sort_by_key(|(lands_at, ..)| *lands_at);
+        for (_, headers, body) in landed {
+            let said = self.receive(&headers, &body);
+            self.world.trace(format_args!("a late batch arrives: {said:?}"));
         }
     }
 
@@ -170,26 +185,35 @@ impl Auditor {
         body: &[u8],
         timeout: Duration,
     ) -> Result<Answer, String> {
+        self.arrive();
         let (trouble, takes) = {
             let mut held = self.held();
             held.posts += 1;
             let now = self.world.now_ms();
-            (self.weather.strike_sink(now, &mut held.dice), held.dice.within(5, 2_000))
+            let trouble = self.weather.strike_sink(now, &mut held.dice);
+            if trouble == SinkTrouble::Late {
+                let late = held.dice.ms(1_000, 240_000);
+                let lands_at = now + i64::try_from(timeout.as_millis()).unwrap_or(0) + late;
+                held.transit.push((lands_at, headers.clone(), body.to_owned()));
+            }
+            (trouble, held.dice.within(5, 2_000))
         };
         let id = headers.get("webhook-id").cloned().unwrap_or_default();
         let stored = match trouble {
-            SinkTrouble::Status(_) | SinkTrouble::Lost => None,
+            SinkTrouble::Status(_) | SinkTrouble::Lost | SinkTrouble::Late => None,
             _ => Some(self.receive(headers, body)),
         };
         self.world.trace(format_args!("ship {id}: {trouble:?} {stored:?}"));
         let takes = match trouble {
-            SinkTrouble::Lost | SinkTrouble::LostReply => timeout,
+            SinkTrouble::Lost | SinkTrouble::LostReply | SinkTrouble::Late => timeout,
             _ => Duration::from_millis(takes.into()),
         };
         sleep(takes).await;
         let lost = "no answer in time".to_owned();
         let (status, last_sequence) = match (trouble, stored) {
-            (SinkTrouble::Lost | SinkTrouble::LostReply, _) => return Err(lost),
+            (SinkTrouble::Lost | SinkTrouble::LostReply | SinkTrouble::Late, _) => {
+                return Err(lost);
+            }
             (SinkTrouble::Status(status), _) => (status, None),
             (SinkTrouble::StoredStatus(status), Some((200, _))) => (status, None),
             (_, Some(answer)) => answer,

@@ -43,6 +43,7 @@ pub struct Stage {
 pub struct Life {
     pub engine: Arc<Engine>,
     pub router: Router,
+    store: Arc<Sqlite>,
     /// What is committed, seen from beside the store.
     pub beside: rusqlite::Connection,
 }
@@ -50,8 +51,8 @@ pub struct Life {
 impl Life {
     /// Starts the process on what the last one left.
     pub async fn start(stage: &Stage) -> Self {
-        let store: Arc<dyn Store> =
-            Arc::new(Sqlite::open_in_line(&stage.database, queueing).unwrap());
+        let sqlite = Arc::new(Sqlite::open_in_line(&stage.database, queueing).unwrap());
+        let store: Arc<dyn Store> = Arc::clone(&sqlite) as _;
         let connections = stage
             .config
             .connections
@@ -91,7 +92,24 @@ impl Life {
         stage.people.return_to(&router);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let beside = rusqlite::Connection::open_with_flags(&stage.database, flags).unwrap();
-        Self { engine, router, beside }
+        Self { engine, router, store: sqlite, beside }
+    }
+
+    /// The disk is full for some time: no page more than there is.
+    fn fill_disk(&self, stage: &mut Stage) {
+        let until = stage.dice.ms(500, 40_000);
+        stage.world.trace(format_args!("the disk is full for {until} ms"));
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            let _ = store.limit_pages(Some(1)).await;
+            sleep(Duration::from_millis(u64::try_from(until).unwrap_or(0))).await;
+            let _ = store.limit_pages(None).await;
+        });
+    }
+
+    /// The disk has space from now on.
+    pub async fn free_disk(&self) {
+        let _ = self.store.limit_pages(None).await;
     }
 
     /// Lets people act and time pass until this true time.
@@ -115,14 +133,19 @@ impl Life {
         let roll = dice.within(0, 99);
         stage.next_deed_at = stage.world.now_ms() + gap;
         let deed = match roll {
-            0..45 => Deed::Write,
+            0..41 => Deed::Write,
+            41..45 => Deed::OnceMore,
             45..52 => Deed::Repeat,
             52..55 => Deed::ReuseKey,
             55..67 => Deed::Cancel,
             67..77 => Deed::Hurry,
             77..87 => Deed::Decide,
             87..92 => Deed::Resume,
-            92..94 => {
+            92 => {
+                self.fill_disk(stage);
+                return;
+            }
+            93..95 => {
                 let count = dice.index(3) + 1;
                 let number = dice.index(stage.auditors.len());
                 stage.world.trace(format_args!("sink {number} loses its last {count}"));
@@ -208,12 +231,13 @@ pub fn settings(folder: &Path, seed: u64) -> Config {
     let secret = auditor::SECRET;
     let mut text = format!(
         "[sla]\nthreshold_seconds = {}\n[sending]\nattempts_max = {}\nretry_minutes = {}\n\
-         horizon_hours = {}\n[audit]\nsink_url = \"https://sink.example.com\"\nsecret = \"{secret}\"\n\
+         horizon_hours = {}\n[retention]\nmessages_days = {}\n[audit]\nsink_url = \"https://sink.example.com\"\nsecret = \"{secret}\"\n\
          backlog_entries = {}\n",
         dice.within(2, 60),
         dice.within(2, 12),
         dice.within(1, 15),
         dice.one_of(&["0.1", "0.1", "0.1", "0.2", "0.2", "0.5", "1", "1"]),
+        u32::from(dice.percent(25)),
         if dice.percent(20) { dice.within(3, 12) } else { 1_000_000 },
     );
     for number in 1..=dice.within(1, 2) {

@@ -22,10 +22,11 @@ mod upstream;
 mod weather;
 mod world;
 
-use run::{Outcome, run};
+use run::{Outcome, run, run_under};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use weather::Weather;
 
 /// Seeds of the usual run.
 const SEEDS: u64 = 50;
@@ -118,6 +119,17 @@ fn nothing_is_lost_and_nothing_doubled_whatever_the_seed() {
     );
     let seeds: Vec<u64> = failed.iter().map(|outcome| outcome.seed).collect();
     assert!(seeds.is_empty(), "seeds {seeds:?} broke a promise; see above");
+}
+
+#[test]
+fn row_58_an_hour_of_server_errors_delays_messages_and_loses_and_doubles_none() {
+    prepare();
+    let outcome = run_under(3, |begin, _| Weather::an_hour_of_errors(begin));
+    assert_eq!(outcome.failure, None, "{}", outcome.last_lines);
+    assert!(outcome.seconds > 3_600, "{} s", outcome.seconds);
+    assert!(outcome.letters > 20, "{}", outcome.letters);
+    // The breaker kept nearly all calls back: a try every second would have been thousands.
+    assert!(outcome.posts < 10 * outcome.letters, "{} posts", outcome.posts);
 }
 
 #[test]

@@ -5,7 +5,11 @@ use crate::upstream::{Inner, Place, Upstream};
 use crate::weather::Trouble;
 use async_trait::async_trait;
 use bytes::Bytes;
-use proxy::platform::{Budget, Listed, Permit, Platform, ReadError, Said, SendOutcome, Snapshot};
+use proxy::platform::breaker::{CallEnd, Pass};
+use proxy::platform::gate::Entrance;
+use proxy::platform::{
+    Budget, Closed, Listed, Permit, Platform, ReadError, Said, SendOutcome, Snapshot,
+};
 use rusqlite::{Connection, OpenFlags};
 use shared::delivery::Reason;
 use shared::id::{ConversationId, Key, PlatformId};
@@ -47,8 +51,7 @@ impl Network {
         let world = &self.upstream.world;
         let state: Result<String, _> =
             self.beside.lock().unwrap_or_else(PoisonError::into_inner).query_row(
-                "SELECT m.state FROM messages m JOIN submissions s ON s.id = m.submission_id \
-                 WHERE s.key = ?1",
+                "SELECT m.state FROM messages m WHERE m.key = ?1",
                 [key.as_str()],
                 |row| row.get(0),
             );
@@ -68,8 +71,8 @@ impl Network {
     /// An id the proxy already knows to be another message's.
     fn wrong_id(&self, key: &Key) -> Option<PlatformId> {
         let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        let sql = "SELECT m.platform_id FROM messages m JOIN submissions s ON s.id = m.submission_id \
-             WHERE m.platform_id IS NOT NULL AND m.connection = ?1 AND s.key <> ?2 LIMIT 1";
+        let sql = "SELECT m.platform_id FROM messages m \
+             WHERE m.platform_id IS NOT NULL AND m.connection = ?1 AND m.key <> ?2 LIMIT 1";
         let id: Option<String> = beside
             .query_row(sql, (self.upstream.name.as_str(), key.as_str()), |row| row.get(0))
             .ok();
@@ -101,14 +104,47 @@ impl Drop for Open {
     }
 }
 
+/// One call as the proxy's own breaker sees it.
+struct Call {
+    pass: Option<Pass>,
+    _entrance: Option<Entrance>,
+}
+
+impl Call {
+    fn begin(permit: Permit) -> Result<Self, Closed> {
+        let mut entrance = permit.into_entrance();
+        let pass = entrance.as_mut().map(Entrance::pass).transpose()?;
+        Ok(Self { pass, _entrance: entrance })
+    }
+
+    fn ended(self, trouble: Trouble) {
+        let end = match trouble {
+            Trouble::Refused => CallEnd::NotConnected,
+            Trouble::LostRequest
+            | Trouble::LostReply
+            | Trouble::LateRequest
+            | Trouble::ErrorBefore
+            | Trouble::ErrorAfter => CallEnd::Failed,
+            _ => CallEnd::Answered,
+        };
+        if let Some(pass) = self.pass {
+            pass.ended(end);
+        }
+    }
+}
+
 #[async_trait]
 impl Platform for Network {
     async fn read_conversation(
         &self,
-        _permit: Permit,
+        permit: Permit,
         id: &ConversationId,
     ) -> Result<Snapshot, ReadError> {
         self.pass(0).await;
+        let call = match Call::begin(permit) {
+            Ok(call) => call,
+            Err(closed) => return Err(ReadError::Closed(closed.reason)),
+        };
         let world = &self.upstream.world;
         let (trouble, takes) = {
             let mut inner = self.upstream.now();
@@ -120,27 +156,35 @@ impl Platform for Network {
         let unavailable = |text: &str| Err(ReadError::Unavailable(text.to_owned()));
         world.trace(format_args!("read {id}: {trouble:?}"));
         match trouble {
-            Trouble::Refused => return unavailable("no connection could be made"),
+            Trouble::Refused => {
+                call.ended(trouble);
+                return unavailable("no connection could be made");
+            }
             Trouble::LostRequest | Trouble::LostReply | Trouble::LateRequest => {
                 self.pass(READ_TIMEOUT_MS).await;
+                call.ended(trouble);
                 return unavailable("no answer in time");
             }
             Trouble::ErrorBefore | Trouble::ErrorAfter => {
                 self.pass(takes).await;
+                call.ended(trouble);
                 return unavailable("the platform answered 502");
             }
             Trouble::Limited => {
                 self.pass(takes).await;
+                call.ended(trouble);
                 let wait = self.limited(&mut self.upstream.now());
                 return Err(ReadError::Wait(wait));
             }
             Trouble::NoRights => {
                 self.pass(takes).await;
+                call.ended(trouble);
                 return Err(ReadError::Forbidden("The platform does not permit this.".into()));
             }
             _ => {}
         }
         self.pass(takes).await;
+        call.ended(trouble);
         let place = self.upstream.places.iter().find(|place| place.id == *id && place.exists);
         let Some(place) = place else { return Err(ReadError::NotFound) };
         Ok(self.snapshot(place))
@@ -148,7 +192,7 @@ impl Platform for Network {
 
     async fn send(
         &self,
-        _permit: Permit,
+        permit: Permit,
         id: &ConversationId,
         key: &Key,
         body: Bytes,
@@ -156,6 +200,10 @@ impl Platform for Network {
         if self.upstream.world.is_dead() {
             std::future::pending::<()>().await;
         }
+        let call = match Call::begin(permit) {
+            Ok(call) => call,
+            Err(closed) => return SendOutcome::Held(closed.reason),
+        };
         let world = &self.upstream.world;
         let (trouble, takes, _open) = {
             let mut inner = self.upstream.now();
@@ -191,6 +239,7 @@ impl Platform for Network {
             _ => takes,
         };
         self.pass(takes).await;
+        call.ended(trouble);
         let outcome = self.outcome(trouble, id, key);
         world.trace(format_args!("sent {key}: {outcome:?}"));
         outcome

@@ -22,6 +22,8 @@ pub struct Letter {
     pub key: Key,
     /// Which platform it goes through.
     pub upstream: usize,
+    /// Where it is posted.
+    pub path: String,
     /// The request as it is posted every time.
     pub request: Value,
     /// Its words, which no other letter has.
@@ -38,6 +40,8 @@ pub struct Letter {
     pub is_given_up: bool,
     /// Somebody had it sent again.
     pub is_resent: bool,
+    /// It is the payload of a letter that had ended, sent once more as a message of its own.
+    pub is_once_more: bool,
 }
 
 impl Letter {
@@ -57,6 +61,7 @@ pub enum Deed {
     Hurry,
     Decide,
     Resume,
+    OnceMore,
 }
 
 /// See the module's text.
@@ -130,6 +135,11 @@ impl People {
                 Deed::Hurry => people.change(&router, "retry").await,
                 Deed::Decide => people.decide(&router).await,
                 Deed::Resume => people.resume(&router).await,
+                Deed::OnceMore => {
+                    if let Some(index) = people.once_more() {
+                        people.post(&router, index).await;
+                    }
+                }
             }
         });
     }
@@ -182,6 +192,7 @@ impl People {
         inner.letters.push(Letter {
             key: Key::new(self.world.now(), bytes),
             upstream,
+            path: "/api/v1/submissions".into(),
             request,
             words,
             is_scheduled,
@@ -190,17 +201,43 @@ impl People {
             is_cancelled: false,
             is_given_up: false,
             is_resent: false,
+            is_once_more: false,
         });
         number
+    }
+
+    /// Somebody wants a letter that has a message sent once more. Whether it has ended is for the proxy to say.
+    fn once_more(&self) -> Option<usize> {
+        let original = self.any_letter()?;
+        let mut inner = self.inner();
+        let number = inner.letters.len();
+        let even_if_delivered = inner.dice.percent(50);
+        let letter = inner.letters.get(original)?.clone();
+        let id = letter.message_id()?;
+        let mut bytes = [0; 10];
+        bytes[2..].copy_from_slice(&(number as u64).to_be_bytes());
+        inner.letters.push(Letter {
+            key: Key::new(self.world.now(), bytes),
+            path: format!("/api/v1/messages/{id}/resend"),
+            request: json!({ "why": "The seed says so.", "even_if_delivered": even_if_delivered }),
+            is_scheduled: false,
+            answer: None,
+            is_refused: false,
+            is_cancelled: false,
+            is_given_up: false,
+            is_resent: false,
+            is_once_more: true,
+            ..letter
+        });
+        Some(number)
     }
 
     /// Posts a letter until it is answered one way or the other.
     async fn post(&self, router: &Router, index: usize) {
         for again in 0.. {
             let letter = self.inner().letters[index].clone();
-            let path = "/api/v1/submissions";
             let (status, answer) =
-                self.call(router, path, Some(&letter.key), Some(&letter.request)).await;
+                self.call(router, &letter.path, Some(&letter.key), Some(&letter.request)).await;
             self.note_answer(index, status, answer);
             if status != 503 {
                 return;
@@ -215,12 +252,15 @@ impl People {
     fn note_answer(&self, index: usize, status: u16, answer: Value) {
         let letter = &mut self.inner().letters[index];
         match (status, &letter.answer) {
-            (202, None) if letter.is_refused => {
+            (202, None) if letter.is_refused && !letter.is_once_more => {
                 self.world.broken(format_args!("{} was refused and is taken now", letter.key));
             }
-            (202, None) => letter.answer = Some(answer),
+            // One that was refused because the other had not ended may be taken later.
+            (202, None) => (letter.answer, letter.is_refused) = (Some(answer), false),
             (202, Some(before)) if *before == answer => {}
             (422, None) => letter.is_refused = true,
+            // It has not ended, it may have arrived, or it was removed since.
+            (404 | 409, None) if letter.is_once_more => letter.is_refused = true,
             (503, _) => {}
             (status, _) => {
                 let key = &letter.key;
@@ -232,14 +272,14 @@ impl People {
     async fn reuse_key(&self, router: &Router) {
         let Some(index) = self.any_letter() else { return };
         let letter = self.inner().letters[index].clone();
-        if letter.answer.is_none() {
+        if letter.answer.is_none() || letter.is_once_more {
             return;
         }
         let mut other = letter.request.clone();
         other["payload"]["content"] = json!("Something else.");
         let path = "/api/v1/submissions";
         let (status, _) = self.call(router, path, Some(&letter.key), Some(&other)).await;
-        if status != 422 {
+        if !matches!(status, 422 | 503) {
             self.world.broken(format_args!("{} is taken for two letters: {status}", letter.key));
         }
     }
@@ -258,7 +298,8 @@ impl People {
                     self.world.broken(format_args!("{} is withdrawn and sent", letter.key));
                 }
             }
-            (200 | 409, _) => {}
+            // 503 while the disk is full, 404 once it was removed.
+            (200 | 404 | 409 | 503, _) => {}
             _ => self.world.broken(format_args!("{what} is answered {status} {answer}")),
         }
     }
@@ -291,7 +332,7 @@ impl People {
             _ => {}
         }
         let (status, answer) = self.call(router, &path, None, Some(&body)).await;
-        if !matches!(status, 200 | 409) {
+        if !matches!(status, 200 | 409 | 503) {
             self.world.broken(format_args!("a decision is answered {status} {answer}"));
         }
     }

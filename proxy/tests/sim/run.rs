@@ -41,15 +41,21 @@ enum Death {
     Never,
 }
 
-/// Runs a seed.
+/// Runs a seed in its own weather.
 pub fn run(seed: u64) -> Outcome {
+    run_under(seed, |begin, dice| Weather::new(seed, begin, begin + dice.ms(20_000, 400_000)))
+}
+
+/// Runs a seed in a weather that is made from the time at which the run begins.
+pub fn run_under(seed: u64, weather: impl FnOnce(i64, &mut Dice) -> Weather) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let world = World::new(seed);
     let _stand_in = world.stand_in();
     let mut dice = Dice::new(seed, 4);
     let begin = world.now_ms();
-    let calm_from = begin + dice.ms(20_000, 400_000);
-    let weather = Arc::new(Weather::new(seed, begin, calm_from));
+    let weather = Arc::new(weather(begin, &mut dice));
+    let calm_from = weather.calm_from;
+    world.allow_commands_for(calm_from - begin);
     let config = settings(folder.path(), seed);
     let count = u64::try_from(config.connections.len()).unwrap();
     let upstreams: Vec<Arc<Upstream>> = config
@@ -139,6 +145,7 @@ fn live(stage: &mut Stage, death: &Death, calm_from: i64) {
 async fn come_to_rest(stage: &mut Stage, life: &Life) {
     let world = Arc::clone(&stage.world);
     world.set_skew(0);
+    life.free_disk().await;
     world.trace("the weather is calm");
     let latest = world.now_ms() + REST_WITHIN_MS;
     // One more letter for each platform, so that a sink that lost batches hears of it.

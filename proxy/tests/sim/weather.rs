@@ -47,6 +47,8 @@ pub enum SinkTrouble {
     LostReply,
     /// It is stored; the answer breaks off.
     HalfReply,
+    /// It arrives when the caller has given up long ago.
+    Late,
 }
 
 /// See the module's text.
@@ -101,6 +103,7 @@ impl Weather {
             (10, SinkTrouble::Lost),
             (15, SinkTrouble::LostReply),
             (6, SinkTrouble::HalfReply),
+            (8, SinkTrouble::Late),
         ];
         let sink_rates = sink_rates.map(|(most, trouble)| (rate(most), trouble)).to_vec();
         let (never, very_late, failing) = (rate(20), rate(15), rate(20));
@@ -121,6 +124,7 @@ impl Weather {
             SinkTrouble::Status(503),
             SinkTrouble::Lost,
             SinkTrouble::LostReply,
+            SinkTrouble::Late,
             SinkTrouble::Status(400),
         ] {
             let (from, to) = outage();
@@ -141,6 +145,28 @@ impl Weather {
             failing,
             reading,
             stale,
+        }
+    }
+
+    /// Nothing goes wrong but one thing: from a minute after `begin` on the platform answers 5xx for an hour, whatever it
+    /// is asked, and has sometimes done it all the same.
+    pub fn an_hour_of_errors(begin: i64) -> Self {
+        let hour = (begin + 60_000, begin + 3_660_000);
+        Self {
+            calm_from: begin + 3_720_000,
+            rates: Vec::new(),
+            read_failures: 0,
+            outages: vec![
+                (hour.0, hour.0 + 600_000, Trouble::ErrorAfter),
+                (hour.0 + 600_000, hour.1, Trouble::ErrorBefore),
+            ],
+            sink_rates: Vec::new(),
+            sink_outages: Vec::new(),
+            never: 0,
+            very_late: 0,
+            failing: 0,
+            reading: 0,
+            stale: 0,
         }
     }
 

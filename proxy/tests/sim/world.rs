@@ -20,6 +20,8 @@ const BEGINNING_MS: i64 = 1_795_341_600_000;
 const SHOWN: usize = 60;
 /// A run asks its store some ten thousand times; one that goes round in circles far more often.
 const COMMANDS_MAX: u64 = 100_000;
+/// Workers ask this often at most in a second of bad weather.
+const COMMANDS_A_SECOND: u64 = 100;
 
 /// One independent sequence of decisions.
 pub struct Dice(Draws);
@@ -77,8 +79,9 @@ struct State {
     points_left: Option<u32>,
     random: Dice,
     failure: Option<String>,
-    /// What the store was asked.
+    /// What the store was asked, and may be.
     commands: u64,
+    commands_max: u64,
     hash: u64,
     steps: u64,
     last: VecDeque<String>,
@@ -98,6 +101,7 @@ impl World {
                 random: Dice::new(seed, 0),
                 failure: None,
                 commands: 0,
+                commands_max: COMMANDS_MAX,
                 hash: 0xcbf2_9ce4_8422_2325,
                 steps: 0,
                 last: VecDeque::new(),
@@ -113,6 +117,12 @@ impl World {
         failpoint::observe(Some(Rc::new(move |point| world.pass(point))));
         CURRENT.with(|current| *current.borrow_mut() = Some(Arc::clone(self)));
         StandIn
+    }
+
+    /// The store may be asked as often as bad weather that lasts this long needs.
+    pub fn allow_commands_for(&self, ms: i64) {
+        let seconds = u64::try_from(ms / 1000).unwrap_or(0);
+        self.lock().commands_max = COMMANDS_MAX.max(seconds * COMMANDS_A_SECOND);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -281,7 +291,11 @@ pub fn queueing() -> Duration {
         let current = current.borrow();
         let Some(world) = current.as_ref() else { return Duration::ZERO };
         world.lock().commands += 1;
-        if world.lock().commands == COMMANDS_MAX {
+        let is_over = {
+            let state = world.lock();
+            state.commands == state.commands_max
+        };
+        if is_over {
             world.broken("it asks the store without end");
         }
         let mut state = world.lock();

@@ -7,10 +7,11 @@ use proxy::store::sqlite::{OpenError, Sqlite};
 use proxy::store::{Accepted, Change, Claim, Error, MessageFilter, SealWhen, Store, Work};
 use shared::api::Actor;
 use shared::delivery::{Delivery, Happening, Policy, State};
-use shared::id::{ConnectionName, MessageId, SubmissionId};
+use shared::id::{ConnectionName, Key, MessageId, SubmissionId};
 use shared::time::Timestamp;
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bad inputs, row 13.
 #[tokio::test]
@@ -142,9 +143,13 @@ async fn a_file_of_version_2_is_brought_up_to_date_with_everything_in_it() {
         .query_row("SELECT ended_at FROM messages WHERE state = 'delivered'", [], |row| row.get(0))
         .unwrap();
     assert_eq!(stored, ended.unix_ms());
-    // Both ways lead to the same schema.
-    let fresh = folder.path().join("fresh.sqlite");
-    Sqlite::open(&fresh).unwrap().close().await;
+    assert_same_schema(&connection, folder.path());
+}
+
+/// Both ways lead to the same schema: a file brought up to date, and a new one.
+fn assert_same_schema(connection: &rusqlite::Connection, folder: &std::path::Path) {
+    let fresh = folder.join("fresh.sqlite");
+    Sqlite::open(&fresh).unwrap();
     let schema = |connection: &rusqlite::Connection| -> Vec<(String, Vec<String>)> {
         let names = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
         let mut names = connection.prepare(names).unwrap();
@@ -156,7 +161,109 @@ async fn a_file_of_version_2_is_brought_up_to_date_with_everything_in_it() {
         };
         names.map(|name| name.unwrap()).map(|name| (name.clone(), columns(&name))).collect()
     };
-    assert_eq!(schema(&connection), schema(&rusqlite::Connection::open(&fresh).unwrap()));
+    assert_eq!(schema(connection), schema(&rusqlite::Connection::open(&fresh).unwrap()));
+    // Indexes hold the same rows in the same order; how a file came by them changes nothing.
+    let indexes = |connection: &rusqlite::Connection| -> Vec<String> {
+        let sql =
+            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        lines.map(|sql| sql.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(indexes(connection), indexes(&rusqlite::Connection::open(&fresh).unwrap()));
+}
+
+/// A file of version 3 with a message in each of three states, its history, and a later one that was removed.
+#[tokio::test]
+async fn a_file_of_version_3_is_brought_up_to_date_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("schema_3.sql")).unwrap();
+    let accepted = Timestamp::parse("2026-11-22T10:00:05.251Z").unwrap();
+    let mut ids = Vec::new();
+    for (number, state) in ["delivered", "accepted", "accepted", "cancelled"].iter().enumerate() {
+        let byte = u8::try_from(number).unwrap();
+        let mut delivery = Delivery::accepted(accepted, None, None, 10_000, true);
+        delivery.state = State::parse(state).unwrap();
+        let submission = SubmissionId::new(accepted, [byte; 10]);
+        let message = MessageId::new(accepted, [byte; 10]);
+        connection
+            .execute(
+                "INSERT INTO submissions VALUES (?1, 'local', ?2, ?3, ?4)",
+                (submission.as_str(), format!("k{number}"), [7_u8; 32], accepted.unix_ms()),
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO payloads (bytes) VALUES (?1)",
+                [r#"{"from":"+44","to":["+45"],"type":"text/plain","content":"Hello"}"#.as_bytes()],
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO messages (id, submission_id, connection, conversation_id, channel, sender, \
+                 recipients, preview, payload_id, accepted_at, version, state, verdict, due_at, held, delivery) \
+                 VALUES (?1, ?2, 'main', '00000000-0000-4000-8000-000000000001', 'sms', '+44', '[]', '', ?3, ?4, \
+                 1, ?5, 'pending', ?4, ?6, ?7)",
+                (message.as_str(), submission.as_str(), 1 + i64::from(byte), accepted.unix_ms(), state,
+                 i64::from(number == 2), serde_json::to_string(&delivery).unwrap()),
+            )
+            .unwrap();
+        let event = format!(
+            r#"{{"seq":0,"at":"{accepted}","kind":"accepted","actor":"user","state":"accepted","attempt":0,"reason":null,"due_at":null,"platform_at":null}}"#
+        );
+        connection
+            .execute(
+                "INSERT INTO events (message_id, body) VALUES (?1, ?2)",
+                (message.as_str(), event),
+            )
+            .unwrap();
+        ids.push((submission, message));
+    }
+    connection
+        .execute_batch(
+            "INSERT INTO removed_messages SELECT id, submission_id, position, 9 FROM messages WHERE position = 4;
+             DELETE FROM events WHERE seq = 4; DELETE FROM messages WHERE position = 4;
+             DELETE FROM payloads WHERE id = 4;",
+        )
+        .unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
+    connection.close().unwrap();
+
+    let store = Sqlite::open(&path).unwrap();
+    let mut counts = store.backlog().await.unwrap().messages;
+    counts.sort_by_key(|(state, _)| state.as_str());
+    assert_eq!(counts, [(State::Accepted, 2), (State::Delivered, 1)]);
+    let detail = store.find_message(ids[0].1.clone()).await.unwrap().unwrap();
+    assert_eq!((detail.key.as_str(), detail.events.len(), detail.events[0].seq), ("k0", 1, 1));
+    assert_eq!(detail.payload.content.as_str(), Some("Hello"));
+    for (number, (submission, message)) in ids.iter().enumerate() {
+        let found = store.find_submission(submission.clone()).await.unwrap().unwrap();
+        assert_eq!(found.key.as_str(), format!("k{number}"), "also where the message was removed");
+        let key = Key::parse(&format!("k{number}")).unwrap();
+        let answer = store.find_accepted("local".into(), key, [7; 32]).await.unwrap().unwrap();
+        assert_eq!(answer.messages[0].id, *message);
+    }
+    let period =
+        store.deliveries_accepted(accepted, accepted.plus(Duration::from_millis(1)), None, 9);
+    assert_eq!(period.await.unwrap().len(), 3);
+    // Positions go on where they were, and the turn is kept.
+    assert!(matches!(
+        store.accept_submission(submission("k4", 1)).await.unwrap(),
+        Accepted::New(_)
+    ));
+    assert_eq!(*store.last_event().borrow(), 5);
+    let now = accepted.plus(Duration::from_secs(3600));
+    let claims = store.claim(Work::Send, now, now.plus(Duration::from_secs(9)), 9, vec![]).await;
+    let keys: Vec<_> = claims.unwrap().iter().map(|one| one.key.as_str().to_owned()).collect();
+    assert_eq!(keys, ["k1", "k4"]);
+    store.close().await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let last: i64 =
+        connection.query_row("SELECT max(position) FROM messages", [], |row| row.get(0)).unwrap();
+    assert_eq!(last, 5);
+    assert_same_schema(&connection, folder.path());
 }
 
 #[tokio::test]

@@ -753,7 +753,7 @@ pub async fn what_ended_long_ago_is_removed_and_its_key_is_remembered(fresh: Fre
     assert_eq!(left.iter().map(|one| &one.id).collect::<Vec<_>>(), [&waiting]);
     let counts = store.count_messages().await.unwrap();
     assert_eq!((counts.total, counts.in_flight, counts.cancelled), (1, 1, 0));
-    let period = store.messages_accepted(at(-10), at(10), None, 10).await.unwrap();
+    let period = store.deliveries_accepted(at(-10), at(10), None, 10).await.unwrap();
     assert_eq!(period.len(), 1);
     assert!(store.changes_after(seen, 10).await.unwrap().is_empty());
     let stream = store.changes_after(0, 10).await.unwrap();
@@ -786,13 +786,23 @@ pub async fn periods_are_read_page_by_page(fresh: Fresh) {
     for number in 0..7 {
         accept(store, submission(&format!("k{number}"), number)).await;
     }
+    let mut later = submission("later", 7);
+    later.message_id = MessageId::new(at(1), [0; 10]);
+    later.delivery = Delivery::accepted(at(1), None, None, 10_000, true);
+    accept(store, later).await;
     let mut after = None;
     let mut seen = Vec::new();
     loop {
-        let page = store.messages_accepted(at(0), at(1), after, 3).await.unwrap();
-        let Some((position, last)) = page.last() else { break };
-        after = Some((last.delivery.accepted_at, *position));
-        seen.extend(page.into_iter().map(|(_, message)| message.conversation_id));
+        let page = store.deliveries_accepted(at(0), at(1), after, 3).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        seen.extend(page.into_iter().map(|(id, _)| id));
     }
-    assert_eq!(seen, (0..7).map(conversation).collect::<Vec<_>>());
+    let nobody = MessageId::new(at(0), [9; 10]);
+    let wanted = [seen.clone(), vec![nobody]].concat();
+    let found = store.find_messages(wanted).await.unwrap();
+    let places: Vec<_> = found.into_iter().map(|message| message.conversation_id).collect();
+    assert_eq!(places, (0..7).map(conversation).collect::<Vec<_>>());
+    assert!(store.deliveries_accepted(at(-5), at(0), None, 3).await.unwrap().is_empty());
+    assert_eq!(store.deliveries_accepted(at(1), at(2), None, 3).await.unwrap().len(), 1);
 }

@@ -40,7 +40,7 @@ async fn delivered(waybill: &Waybill, count: usize) -> BTreeMap<String, Value> {
 }
 
 /// Waits until the sink has acknowledged everything.
-async fn all_acknowledged(api: &Api) {
+pub async fn all_acknowledged(api: &Api) {
     eventually_within(PATIENCE, "the sink has everything", async || {
         let metrics = api.get("/metrics").await.text();
         let waits = |line: &&str| line.starts_with("waybill_audit_entries_waiting{");
@@ -79,7 +79,7 @@ async fn what_a_backup_holds_is_restored_and_the_sink_sees_a_new_stream() {
     });
     let made = place.run(&["backup", &to]).await;
     assert_eq!(made.code, Some(0), "{made:?}");
-    assert!(made.stdout.starts_with(&format!("{to}: schema 3, ")), "{made:?}");
+    assert!(made.stdout.starts_with(&format!("{to}: schema 4, ")), "{made:?}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let bytes = fs::read(&file).unwrap();
     let again = place.run(&["backup", &to]).await;
@@ -97,7 +97,7 @@ async fn what_a_backup_holds_is_restored_and_the_sink_sees_a_new_stream() {
     waybill.terminate().await;
     let restored = place.run(&["restore", &to]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
-    assert!(restored.stdout.contains("waybill.sqlite: schema 3, "), "{restored:?}");
+    assert!(restored.stdout.contains("waybill.sqlite: schema 4, "), "{restored:?}");
     let replaced: Vec<_> = fs::read_dir(place.data())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -320,6 +320,25 @@ async fn without_a_token_the_page_asks_for_the_link_and_an_old_token_is_dropped(
 }
 
 #[tokio::test]
+async fn row_80_without_webassembly_the_page_says_so_in_plain_words() {
+    let place = Place::new();
+    let waybill = place.serve().await;
+    // As hardened browsers are set: no code is made at run time, and so no WebAssembly.
+    let browser = Browser::start_with(&["--js-flags=--jitless"]).await;
+    browser.open(&waybill.link).await;
+    assert_eq!(browser.script("return typeof WebAssembly").await, json!("undefined"));
+    let trouble = browser.find_css("#shell-trouble").await;
+    let said = trouble.text().await.unwrap_or_default();
+    assert!(said.contains("WebAssembly"), "{said:?}");
+    // Nothing that cannot work any more is offered, and it does not look as if it were still loading.
+    assert!(browser.all(&by_id("content-input")).await.is_empty());
+    for element in browser.all("#shell-loading").await {
+        assert!(!element.is_displayed().await.unwrap_or(true), "it seems to load for ever");
+    }
+    browser.quit().await;
+}
+
+#[tokio::test]
 async fn row_80_clicking_send_twice_sends_once() {
     let console = Console::open().await;
     let browser = &console.browser;

@@ -11,6 +11,7 @@ mod backup;
 mod cli;
 mod console;
 mod crash;
+mod disk;
 mod faults;
 mod kill;
 mod kill_points;

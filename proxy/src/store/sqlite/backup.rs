@@ -17,7 +17,7 @@ use super::{prepare, rows, steps};
 use crate::store::Change;
 use rusqlite::{Connection, OpenFlags};
 use shared::api::Actor;
-use shared::delivery::{Happening, Policy, Reason};
+use shared::delivery::{Dedup, Happening, Policy, Reason};
 use shared::id::ConnectionName;
 use shared::time::Timestamp;
 use std::fs::{self, File, OpenOptions};
@@ -169,12 +169,13 @@ fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 /// was replaced. Each audit stream ends with what the sink had acknowledged when the backup was made, and another
 /// begins, so that the sink sees a new stream and not a rolled-back one.
 ///
-/// What was waiting to be sent may have been sent since. Where the platform recognises a key it just goes again; on
-/// the connections in `forgetful`, with their policies, its outcome is unknown from now on.
+/// What was waiting to be sent may have been sent since, so on these connections, with their policies, its outcome is
+/// unknown from now on: nobody can end it as not sent. Where the platform recognises a key it goes again at once, and
+/// elsewhere it is looked for.
 pub fn restore(
     database: &Path,
     from: &Path,
-    forgetful: &[(ConnectionName, Policy)],
+    connections: &[(ConnectionName, Policy)],
     now: Timestamp,
 ) -> Result<Restored, BackupError> {
     finish_restore(database).map_err(io_error(database))?;
@@ -182,7 +183,7 @@ pub fn restore(
     for part in PARTS {
         remove(&beside(&restored, part)).map_err(io_error(&restored))?;
     }
-    let prepared = prepare_restored(from, &restored, forgetful, now);
+    let prepared = prepare_restored(from, &restored, connections, now);
     let (contents, streams, doubtful) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -203,7 +204,7 @@ pub fn restore(
 fn prepare_restored(
     from: &Path,
     restored: &Path,
-    forgetful: &[(ConnectionName, Policy)],
+    connections: &[(ConnectionName, Policy)],
     now: Timestamp,
 ) -> Result<(Contents, usize, usize), BackupError> {
     let name = shown(from);
@@ -266,7 +267,7 @@ fn prepare_restored(
         source: io::Error::other(error.to_string()),
     };
     let streams = new_streams(&mut connection).map_err(failed)?;
-    let doubtful = doubt(&mut connection, forgetful, now).map_err(failed)?;
+    let doubtful = doubt(&mut connection, connections, now).map_err(failed)?;
     let contents = contents(&connection).map_err(unusable)?;
     // One file again, without a log beside it.
     connection.pragma_update(None, "journal_mode", "DELETE").map_err(unusable)?;
@@ -291,12 +292,12 @@ fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error
 /// that is an attempt, begun when the message was accepted, whose answer nobody has.
 fn doubt(
     connection: &mut Connection,
-    forgetful: &[(ConnectionName, Policy)],
+    connections: &[(ConnectionName, Policy)],
     now: Timestamp,
 ) -> Result<usize, crate::store::Error> {
     let transaction = connection.transaction()?;
     let mut doubtful = 0;
-    for (name, policy) in forgetful {
+    for (name, policy) in connections {
         let waiting = rows::all(
             &transaction,
             "SELECT id, accepted_at FROM messages WHERE connection = ?1 \
@@ -308,8 +309,12 @@ fn doubt(
         for (message_id, accepted_at) in waiting {
             let text = "It may have been sent after the backup was made that was restored.";
             let reason = Reason::new("restored", text);
+            let begun = match policy.dedup {
+                Dedup::None => accepted_at,
+                Dedup::Key => now,
+            };
             let steps =
-                [(Happening::AttemptStarted, accepted_at), (Happening::Ambiguous { reason }, now)];
+                [(Happening::AttemptStarted, begun), (Happening::Ambiguous { reason }, now)];
             for (happening, at) in steps {
                 let change = Change {
                     message_id: message_id.clone(),
@@ -495,7 +500,9 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_sent_since_is_unknown_where_keys_are_forgotten() {
+    fn what_may_have_been_sent_since_is_unknown_and_cannot_be_withdrawn() {
+        use crate::store::Applied;
+        use shared::delivery::State;
         let mut connection = crate::store::sqlite::turns::tests::backlog(3);
         let later = Timestamp::from_unix_ms(1_795_341_700_000);
         let states = |connection: &Connection| -> Vec<String> {
@@ -512,6 +519,30 @@ mod tests {
             steps::claim(&connection, work, later, lease, 8, &[]).unwrap().len()
         };
         assert_eq!((claim(crate::store::Work::Send), claim(crate::store::Work::Reconcile)), (0, 3));
+        // A platform that recognises keys is asked by repeating at once, however long ago it was accepted; until it has
+        // answered nobody can say that the message was not sent.
+        let id = rows::all(&connection, "SELECT id FROM messages", [], |row| {
+            rows::stored_message_id(row.get(0)?)
+        });
+        let id = id.unwrap().remove(0);
+        let apply = |happening| {
+            let change = Change {
+                message_id: id.clone(),
+                epoch: None,
+                happening,
+                actor: Actor::Proxy,
+                policy: Policy::default(),
+                jitter: 0.0,
+                keep_claim: false,
+                channel: None,
+            };
+            steps::apply(&connection, &change, later).unwrap()
+        };
+        let Applied::Done(repeats) = apply(Happening::MayRepeat) else { panic!("it may repeat") };
+        assert_eq!(repeats.state, State::RetryWait);
+        let Applied::Refused { state: State::RetryWait } = apply(Happening::Cancelled) else {
+            panic!("it may have been sent")
+        };
     }
 
     #[tokio::test]

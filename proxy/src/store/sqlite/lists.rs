@@ -1,12 +1,14 @@
 //! Reading messages: pages, figures, and one with everything that is known of it.
 
-use super::rows::{self, BATCH, MESSAGE, all, first, json, stored_key, to_json, unsigned};
+use super::rows::{
+    self, BATCH, MESSAGE, all, first, json, stored_key, stored_message_id, to_json, unsigned,
+};
 use crate::store::{Error, MessageFilter, PastDelivery, STANDING_MAX, Standing};
 use rusqlite::{Connection, params};
 use shared::api::{AuditRecord, Message, MessageDetail, Page};
 use shared::audit::AuditEntry;
-use shared::delivery::{Ending, State};
-use shared::id::{ConnectionName, MessageId};
+use shared::delivery::{Delivery, Ending, State};
+use shared::id::{ConnectionName, MessageId, PlatformId};
 use shared::payload::Payload;
 use shared::time::Timestamp;
 use std::time::Duration;
@@ -58,7 +60,9 @@ pub fn list(connection: &Connection, filter: &MessageFilter) -> Result<Page<Mess
 
 /// How many messages are in each state.
 pub fn states(connection: &Connection) -> Result<Vec<(State, u64)>, Error> {
-    let sql = "SELECT state, messages AS count FROM message_counts WHERE messages > 0";
+    let sql = "SELECT state, count FROM (SELECT state, messages + CASE state WHEN 'accepted' THEN \
+         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0) ELSE 0 END AS count \
+         FROM message_counts) WHERE count > 0";
     all(connection, sql, [], |row| {
         let word: String = row.get("state")?;
         let state = State::parse(&word).ok_or(Error::Corrupt { what: "state", detail: word })?;
@@ -75,17 +79,16 @@ pub fn duplicates_prevented(connection: &Connection) -> Result<u64, Error> {
 /// See [`crate::store::Store::find_message`].
 pub fn detail(connection: &Connection, id: &MessageId) -> Result<Option<MessageDetail>, Error> {
     let sql = format!(
-        "SELECT {MESSAGE}, s.key, p.bytes FROM messages m \
-         JOIN submissions s ON s.id = m.submission_id JOIN payloads p ON p.id = m.payload_id \
+        "SELECT {MESSAGE}, m.key, p.bytes FROM messages m JOIN payloads p ON p.id = m.payload_id \
          WHERE m.id = ?1"
     );
     let found = first(connection, &sql, [id.as_str()], |row| {
         let bytes: Vec<u8> = row.get("bytes")?;
         let payload = Payload::decode(&bytes)
             .map_err(|error| Error::Corrupt { what: "payload", detail: error.to_string() })?;
-        Ok((rows::message(row)?.1, stored_key(row.get("key")?)?, payload))
+        Ok((rows::message(row)?, stored_key(row.get("key")?)?, payload))
     })?;
-    let Some((message, key, payload)) = found else { return Ok(None) };
+    let Some(((position, message), key, payload)) = found else { return Ok(None) };
     let sql = format!(
         "SELECT a.ending, a.body AS entry, {BATCH} FROM audit_entries a LEFT JOIN audit_batches b \
          ON b.id = a.batch \
@@ -100,8 +103,44 @@ pub fn detail(connection: &Connection, id: &MessageId) -> Result<Option<MessageD
             batch: if sealed { Some(rows::batch(row)?) } else { None },
         })
     })?;
-    let events = rows::events(connection, id)?;
+    let events = rows::events(connection, position)?;
     Ok(Some(MessageDetail { message, key, payload, events, audit }))
+}
+
+/// See [`crate::store::Store::deliveries_accepted`].
+pub fn accepted(
+    connection: &Connection,
+    (from, to): (Timestamp, Timestamp),
+    after: Option<&MessageId>,
+    limit: u32,
+) -> Result<Vec<(MessageId, Delivery)>, Error> {
+    let sql = "SELECT id, delivery FROM messages WHERE id >= ?1 AND id < ?2 AND id > ?3 \
+         ORDER BY id LIMIT ?4";
+    let first_at = |moment| MessageId::new(moment, [0; 10]).to_string();
+    let after = after.map_or("", MessageId::as_str);
+    let page = (first_at(from), first_at(to), after, limit);
+    all(connection, sql, page, |row| {
+        let delivery =
+            json("delivery", row.get_ref("delivery")?.as_str().map_err(rusqlite::Error::from)?)?;
+        Ok((stored_message_id(row.get("id")?)?, delivery))
+    })
+}
+
+/// See [`crate::store::Store::undelivered_in`].
+pub fn undelivered_in(
+    connection: &Connection,
+    name: &str,
+    conversation_id: &str,
+    limit: u32,
+) -> Result<Vec<(MessageId, PlatformId)>, Error> {
+    let sql = "SELECT id, platform_id FROM messages INDEXED BY messages_followed \
+         WHERE connection = ?1 AND conversation_id = ?2 AND state = 'undelivered' \
+         AND platform_id IS NOT NULL ORDER BY position DESC LIMIT ?3";
+    all(connection, sql, (name, conversation_id, limit), |row| {
+        let platform_id = PlatformId::parse(&row.get::<_, String>("platform_id")?)
+            .map_err(|error| Error::Corrupt { what: "platform id", detail: error.to_string() })?;
+        Ok((stored_message_id(row.get("id")?)?, platform_id))
+    })
 }
 
 /// See [`crate::store::Store::latest_deliveries`].
@@ -148,15 +187,18 @@ pub fn standing(
     name: &ConnectionName,
     now: Timestamp,
 ) -> Result<Standing, Error> {
-    // What waits behind an earlier message of its conversation is due, too, whatever its own time says.
-    let sql = "SELECT count(*) AS count FROM (SELECT 1 FROM messages m WHERE m.connection = ?1 \
-               AND m.state IN ('accepted', 'retry_wait', 'sending', 'unknown') \
-               AND m.state IN ('accepted', 'retry_wait') \
-               AND (m.due_at IS NULL OR m.due_at <= ?2 OR m.state = 'retry_wait') LIMIT ?3)";
+    // What waits behind an earlier message of its conversation is due, too, whatever its own time says. Each part is
+    // counted in an index that holds nothing else.
+    let sql = "SELECT count(*) AS count FROM (SELECT 1 FROM messages WHERE state = 'accepted' \
+               AND connection = ?1 AND due_at <= ?2 AND held = 0 \
+               UNION ALL SELECT 1 FROM messages WHERE state = 'retry_wait' AND connection = ?1 \
+               AND due_at IS NOT NULL AND held = 0 \
+               UNION ALL SELECT 1 FROM messages WHERE connection = ?1 AND held = 1 \
+               AND state IN ('accepted', 'retry_wait') LIMIT ?3)";
     let arguments = (name.as_str(), now.unix_ms(), STANDING_MAX);
     let to_send = first(connection, sql, arguments, |row| Ok(unsigned(row.get("count")?)))?;
     let sql = "SELECT due_at FROM messages WHERE state = 'submitted' AND connection = ?1 \
-               AND due_at <= ?2 ORDER BY due_at LIMIT 1";
+               AND held = 0 AND due_at <= ?2 ORDER BY due_at LIMIT 1";
     let look_due_since = first(connection, sql, (name.as_str(), now.unix_ms()), |row| {
         Ok(Timestamp::from_unix_ms(row.get("due_at")?))
     })?;

@@ -28,7 +28,7 @@ use shared::api::{
     SubmissionAccepted,
 };
 use shared::conversation::Conversation;
-use shared::delivery::Group;
+use shared::delivery::{Delivery, Group};
 use shared::id::{ConnectionName, ConversationId, Key, MessageId, PlatformId, SubmissionId};
 use shared::time::Timestamp;
 use std::collections::BTreeSet;
@@ -39,11 +39,14 @@ use tokio::sync::{Semaphore, watch};
 use writer::Writer;
 
 /// The schema this program writes; a file with a higher number is from a newer Waybill.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 const SCHEMA: &str = include_str!("schema.sql");
 /// From each older version to the next: the first one starts at version 1.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("schema_1_to_2.sql"), include_str!("schema_2_to_3.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema_1_to_2.sql"),
+    include_str!("schema_2_to_3.sql"),
+    include_str!("schema_3_to_4.sql"),
+];
 const _: () = assert!(MIGRATIONS.len() as i64 == SCHEMA_VERSION - 1, "every version has its step");
 /// Connections for reading; more would only wait for the same disk.
 const READERS: usize = 4;
@@ -175,17 +178,17 @@ impl Sqlite {
     async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Error> + Send + 'static,
     {
         self.write_as(work, |_| None).await
     }
 
     /// A write whose commit has fail points, as `commit` names it.
-    async fn write_as<T, F, N>(&self, work: F, commit: N) -> Result<T, Error>
+    async fn write_as<T, F, N>(&self, mut work: F, commit: N) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-        N: FnOnce(&T) -> Option<Commit> + Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Error> + Send + 'static,
+        N: Fn(&T) -> Option<Commit> + Send + 'static,
     {
         let writer = lock(&self.writer).clone().ok_or(Error::Stopped)?;
         let named = move |connection: &Connection| {
@@ -215,6 +218,20 @@ impl Sqlite {
             return work();
         }
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)?
+    }
+
+    /// A read of a few rows by their key, on the thread of the caller: it takes less time than asking another thread
+    /// for it, and waits for no writer.
+    async fn look_up<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        F: FnOnce(&Connection) -> Result<T, Error>,
+    {
+        let _permit = self.permits.acquire().await.map_err(|_| Error::Stopped)?;
+        self.queue().await;
+        let connection = lock(&self.readers).pop().ok_or(Error::Stopped)?;
+        let result = work(&connection);
+        lock(&self.readers).push(connection);
+        result
     }
 
     async fn queue(&self) {
@@ -351,6 +368,7 @@ impl Store for Sqlite {
             | Accepted::AuditBacklog { .. } => None,
         };
         let quota = self.quota;
+        let new = accept::Prepared::new(new)?;
         self.write_as(move |connection| accept::accept(connection, &new, quota), commit).await
     }
 
@@ -372,12 +390,10 @@ impl Store for Sqlite {
 
     async fn find_submission(&self, id: SubmissionId) -> Result<Option<Submission>, Error> {
         self.read(move |connection| {
-            let key = first(
-                connection,
-                "SELECT key FROM submissions WHERE id = ?1",
-                [id.as_str()],
-                |row| rows::stored_key(row.get("key")?),
-            )?;
+            // Where its messages were removed they still name it.
+            let sql = "SELECT key FROM messages WHERE submission_id = ?1 UNION ALL \
+                       SELECT key FROM removed_messages WHERE submission_id = ?1 LIMIT 1";
+            let key = first(connection, sql, [id.as_str()], |row| rows::stored_key(row.get(0)?))?;
             let Some(key) = key else { return Ok(None) };
             let sql = format!(
                 "SELECT {MESSAGE} FROM messages m WHERE m.submission_id = ?1 ORDER BY m.position"
@@ -417,26 +433,26 @@ impl Store for Sqlite {
         self.read(move |connection| lists::detail(connection, &id)).await
     }
 
-    async fn messages_accepted(
+    async fn find_messages(&self, ids: Vec<MessageId>) -> Result<Vec<Message>, Error> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {MESSAGE} FROM messages m WHERE m.id = ?1");
+            let one = |id: &MessageId| {
+                first(connection, &sql, [id.as_str()], |row| Ok(rows::message(row)?.1)).transpose()
+            };
+            ids.iter().filter_map(one).collect()
+        })
+        .await
+    }
+
+    async fn deliveries_accepted(
         &self,
         from: Timestamp,
         to: Timestamp,
-        after: Option<(Timestamp, u64)>,
+        after: Option<MessageId>,
         limit: u32,
-    ) -> Result<Vec<(u64, Message)>, Error> {
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT {MESSAGE} FROM messages m WHERE (m.accepted_at, m.position) > (?1, ?2) \
-                 AND m.accepted_at < ?3 ORDER BY m.accepted_at, m.position LIMIT ?4"
-            );
-            let (at, position) = after.map_or((from, 0), |(at, position)| (at, signed(position)));
-            let page = (at.unix_ms(), position, to.unix_ms(), limit);
-            all(connection, &sql, page, |row| {
-                let (position, message) = rows::message(row)?;
-                Ok((unsigned(position), message))
-            })
-        })
-        .await
+    ) -> Result<Vec<(MessageId, Delivery)>, Error> {
+        self.read(move |connection| lists::accepted(connection, (from, to), after.as_ref(), limit))
+            .await
     }
 
     async fn remove_ended_messages(
@@ -481,6 +497,18 @@ impl Store for Sqlite {
             move |connection| steps::claim(connection, work, now, lease_until, limit, &except),
             move |claims| (!claims.is_empty()).then(|| Commit::of_claim(work)),
         )
+        .await
+    }
+
+    async fn undelivered_in(
+        &self,
+        name: ConnectionName,
+        conversation_id: ConversationId,
+        limit: u32,
+    ) -> Result<Vec<(MessageId, PlatformId)>, Error> {
+        self.look_up(|connection| {
+            lists::undelivered_in(connection, name.as_str(), conversation_id.as_str(), limit)
+        })
         .await
     }
 
@@ -548,7 +576,7 @@ impl Store for Sqlite {
         name: ConnectionName,
         id: ConversationId,
     ) -> Result<Option<Conversation>, Error> {
-        self.read(move |connection| {
+        self.look_up(|connection| {
             first(
                 connection,
                 "SELECT body FROM conversations WHERE connection = ?1 AND id = ?2",
@@ -580,8 +608,8 @@ impl Store for Sqlite {
         self.read(move |connection| {
             // Only the last change of each message: the row already holds all earlier ones.
             let sql = format!(
-                "SELECT e.seq, {MESSAGE} FROM (SELECT max(seq) AS seq, message_id FROM events \
-                 WHERE seq > ?1 GROUP BY message_id) e JOIN messages m ON m.id = e.message_id \
+                "SELECT e.seq, {MESSAGE} FROM (SELECT max(seq) AS seq, message FROM events \
+                 WHERE seq > ?1 GROUP BY message) e JOIN messages m ON m.position = e.message \
                  ORDER BY e.seq LIMIT ?2"
             );
             all(connection, &sql, (signed(seq), limit), |row| {
@@ -624,7 +652,7 @@ impl Store for Sqlite {
             _ => Commit::NotShipped,
         };
         self.write_as(
-            move |connection| audit::record(connection, position, outcome, now),
+            move |connection| audit::record(connection, position, outcome.clone(), now),
             move |_| Some(commit),
         )
         .await

@@ -36,22 +36,25 @@ pub fn remove(
     unshipped: &str,
     now: Timestamp,
 ) -> Result<u64, Error> {
-    let sql =
-        format!("SELECT m.id, m.payload_id FROM messages m WHERE m.position = ?3 AND {REMOVABLE}");
+    let sql = format!(
+        "SELECT m.id, m.payload_id, m.submission_id FROM messages m WHERE m.position = ?3 AND {REMOVABLE}"
+    );
     let mut removed = 0;
     for position in positions {
         let found = all(connection, &sql, (ended_before.unix_ms(), unshipped, position), |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
         })?;
-        for (id, payload_id) in found {
+        for (id, payload_id, submission_id) in found {
             connection
                 .prepare_cached(
-                    "INSERT INTO removed_messages (id, submission_id, position, removed_at) \
-                     SELECT id, submission_id, position, ?2 FROM messages WHERE id = ?1",
+                    "INSERT INTO removed_messages (id, submission_id, position, removed_at, key) \
+                     SELECT id, submission_id, position, ?2, key FROM messages WHERE position = ?1",
                 )?
-                .execute((&id, now.unix_ms()))?;
+                .execute((position, now.unix_ms()))?;
+            connection
+                .prepare_cached("DELETE FROM events WHERE message = ?1")?
+                .execute([position])?;
             for statement in [
-                "DELETE FROM events WHERE message_id = ?1",
                 // Entries go with the bodies of their batches: until then a stream may have to be sealed again.
                 "DELETE FROM audit_entries WHERE message_id = ?1 AND NOT EXISTS \
                  (SELECT 1 FROM audit_batches b WHERE b.id = batch AND length(b.body) > 0)",
@@ -61,10 +64,10 @@ pub fn remove(
             }
             connection
                 .prepare_cached(
-                    "DELETE FROM payloads WHERE id = ?1 \
-                     AND NOT EXISTS (SELECT 1 FROM messages WHERE payload_id = ?1)",
+                    "DELETE FROM payloads WHERE id = ?1 AND NOT EXISTS \
+                     (SELECT 1 FROM messages WHERE submission_id = ?2 AND payload_id = ?1)",
                 )?
-                .execute([payload_id])?;
+                .execute((payload_id, submission_id))?;
             removed += 1;
         }
     }

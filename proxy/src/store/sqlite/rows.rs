@@ -117,24 +117,20 @@ pub fn first<T>(
     rows.next()?.map(map).transpose()
 }
 
-/// Adds an event and returns its position.
-pub fn insert_event(
-    connection: &Connection,
-    message_id: &MessageId,
-    event: &Event,
-) -> Result<(), Error> {
+/// Adds an event to the history of the message at `position`; `event` is its JSON.
+pub fn insert_event(connection: &Connection, position: i64, event: &str) -> Result<(), Error> {
     connection
-        .prepare_cached("INSERT INTO events (message_id, body) VALUES (?1, ?2)")?
-        .execute((message_id.as_str(), to_json("event", event)?))?;
+        .prepare_cached("INSERT INTO events (message, body) VALUES (?1, ?2)")?
+        .execute((position, event))?;
     Ok(())
 }
 
 /// A message's events, oldest first, with their positions.
-pub fn events(connection: &Connection, message_id: &MessageId) -> Result<Vec<Event>, Error> {
+pub fn events(connection: &Connection, position: i64) -> Result<Vec<Event>, Error> {
     all(
         connection,
-        "SELECT seq, body FROM events WHERE message_id = ?1 ORDER BY seq",
-        [message_id.as_str()],
+        "SELECT seq, body FROM events WHERE message = ?1 ORDER BY seq",
+        [position],
         |row| {
             let event: Event = json("event", &row.get::<_, String>("body")?)?;
             Ok(Event { seq: unsigned(row.get("seq")?), ..event })
@@ -174,6 +170,16 @@ pub fn timestamp(ms: i64) -> Timestamp {
 /// A stored JSON value read back.
 pub fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| Error::Corrupt { what, detail: error.to_string() })
+}
+
+/// A record as it is stored: what is empty is left out, because most of a young message's is.
+pub fn to_sparse_json<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
+    let corrupt = |error: serde_json::Error| Error::Corrupt { what, detail: error.to_string() };
+    let mut value = serde_json::to_value(value).map_err(corrupt)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, field| !field.is_null());
+    }
+    serde_json::to_string(&value).map_err(corrupt)
 }
 
 /// A value as it is stored.

@@ -1,4 +1,4 @@
--- The tables of the embedded store, version 3. Times are milliseconds since 1970 (UTC).
+-- The tables of the embedded store, version 4. Times are milliseconds since 1970 (UTC).
 -- A message's `delivery` is the whole record the state machine owns; state, due_at, ended_at, verdict and
 -- platform_id repeat parts of it as columns, written by the same statement, so that they can be searched.
 
@@ -7,26 +7,30 @@ CREATE TABLE payloads (
     bytes BLOB NOT NULL
 );
 
+-- Every key that was ever used. Each submission writes here once; its messages repeat what they are asked for.
 CREATE TABLE submissions (
-    id          TEXT PRIMARY KEY,
     owner       TEXT NOT NULL,
     key         TEXT NOT NULL,
+    id          TEXT NOT NULL,
     fingerprint BLOB NOT NULL,
     accepted_at INTEGER NOT NULL,
-    UNIQUE (owner, key)
+    PRIMARY KEY (owner, key)
 ) WITHOUT ROWID;
 
+-- An index costs every message that it holds, so one that few searches need holds few of them. What was accepted in
+-- a period is found by the identifiers, which begin with the time of acceptance.
 CREATE TABLE messages (
     position        INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of acceptance
     id              TEXT NOT NULL UNIQUE,
-    submission_id   TEXT NOT NULL REFERENCES submissions (id),
+    submission_id   TEXT NOT NULL,
+    key             TEXT NOT NULL,                      -- the submission's
     connection      TEXT NOT NULL,
     conversation_id TEXT NOT NULL,
     channel         TEXT NOT NULL,
     sender          TEXT NOT NULL,
     recipients      TEXT NOT NULL,                      -- JSON list
     preview         TEXT NOT NULL,
-    payload_id      INTEGER NOT NULL REFERENCES payloads (id),
+    payload_id      INTEGER NOT NULL,                   -- shared by the messages of one submission at most
     accepted_at     INTEGER NOT NULL,
     version         INTEGER NOT NULL,
     state           TEXT NOT NULL,
@@ -42,27 +46,29 @@ CREATE TABLE messages (
 );
 CREATE UNIQUE INDEX messages_platform_id ON messages (connection, platform_id) WHERE platform_id IS NOT NULL;
 CREATE INDEX messages_submission ON messages (submission_id);
-CREATE INDEX messages_payload ON messages (payload_id);
-CREATE INDEX messages_state ON messages (state, position);
-CREATE INDEX messages_accepted_at ON messages (accepted_at);
+CREATE INDEX messages_state ON messages (state);
 CREATE INDEX messages_ended ON messages (ended_at) WHERE ended_at IS NOT NULL;
--- What workers look for. A message that is held is not found here, however long its backlog.
-CREATE INDEX messages_due ON messages (state, due_at) WHERE due_at IS NOT NULL AND held = 0;
+-- What workers look for. A message that is held is not found here, however long its backlog; nor is one of a
+-- connection through which nothing goes.
+CREATE INDEX messages_due ON messages (state, connection, due_at) WHERE due_at IS NOT NULL AND held = 0;
 CREATE INDEX messages_expiring ON messages (expires_at)
     WHERE expires_at IS NOT NULL AND state IN ('accepted', 'retry_wait');
-CREATE INDEX messages_followed ON messages (connection, conversation_id) WHERE state = 'submitted';
+CREATE INDEX messages_followed ON messages (connection, conversation_id)
+    WHERE state = 'submitted' OR state = 'undelivered';
 CREATE INDEX messages_leased ON messages (lease_until) WHERE lease_until IS NOT NULL;
 -- Whose turn it is in a conversation: what has begun, what is being worked on, what waits for its time, what is held.
-CREATE INDEX messages_begun ON messages (connection, conversation_id, position)
-    WHERE state IN ('retry_wait', 'sending', 'unknown');
+-- A list of more than two words would become a table of its own for every row that is written.
+CREATE INDEX messages_begun ON messages (connection, conversation_id)
+    WHERE state = 'retry_wait' OR state = 'sending' OR state = 'unknown';
 CREATE INDEX messages_claimed ON messages (connection, conversation_id)
     WHERE lease_until IS NOT NULL AND state IN ('accepted', 'retry_wait');
 CREATE INDEX messages_ready ON messages (connection, conversation_id, due_at)
     WHERE state = 'accepted' AND held = 0;
-CREATE INDEX messages_held ON messages (connection, conversation_id, position)
+CREATE INDEX messages_held ON messages (connection, conversation_id)
     WHERE held = 1 AND state IN ('accepted', 'retry_wait');
 
--- Messages by state, counted as they change, so that nobody counts a million rows to say it.
+-- Messages by state, counted as they change, so that nobody counts a million rows to say it. Each begins as accepted,
+-- so those are counted by the last position; what stands here for them is how many have left that state, negative.
 CREATE TABLE message_counts (
     state    TEXT PRIMARY KEY,
     messages INTEGER NOT NULL
@@ -70,9 +76,6 @@ CREATE TABLE message_counts (
 INSERT INTO message_counts (state, messages) VALUES ('accepted', 0), ('sending', 0), ('submitted', 0),
     ('delivered', 0), ('read', 0), ('retry_wait', 0), ('unknown', 0), ('parked', 0), ('rejected', 0),
     ('failed', 0), ('undelivered', 0), ('expired', 0), ('cancelled', 0);
-CREATE TRIGGER messages_counted AFTER INSERT ON messages BEGIN
-    UPDATE message_counts SET messages = messages + 1 WHERE state = new.state;
-END;
 CREATE TRIGGER messages_recounted AFTER UPDATE OF state ON messages WHEN old.state <> new.state BEGIN
     UPDATE message_counts SET messages = messages - 1 WHERE state = old.state;
     UPDATE message_counts SET messages = messages + 1 WHERE state = new.state;
@@ -87,7 +90,8 @@ CREATE TABLE removed_messages (
     id            TEXT PRIMARY KEY,
     submission_id TEXT NOT NULL,
     position      INTEGER NOT NULL,
-    removed_at    INTEGER NOT NULL
+    removed_at    INTEGER NOT NULL,
+    key           TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX removed_messages_submission ON removed_messages (submission_id);
 
@@ -102,11 +106,11 @@ CREATE TABLE duplicates_prevented (
 CREATE INDEX duplicates_prevented_message ON duplicates_prevented (message_id);
 
 CREATE TABLE events (
-    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
-    message_id TEXT NOT NULL,
-    body       TEXT NOT NULL                            -- JSON
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    message INTEGER NOT NULL,                           -- its position
+    body    TEXT NOT NULL                               -- JSON
 );
-CREATE INDEX events_message ON events (message_id, seq);
+CREATE INDEX events_message ON events (message);
 
 CREATE TABLE conversations (
     connection TEXT NOT NULL,

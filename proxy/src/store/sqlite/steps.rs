@@ -3,7 +3,9 @@
 //! [`apply`] is the only writer of states. Row, event and audit entries of a step go into one transaction.
 
 use super::audit::count_waiting;
-use super::rows::{self, MESSAGE, all, first, insert_event, stored_message_id, to_json, unsigned};
+use super::rows::{
+    self, MESSAGE, all, first, insert_event, stored_message_id, to_json, to_sparse_json, unsigned,
+};
 use super::turns;
 use crate::store::{Applied, Change, Claim, Error, Work};
 use rusqlite::{Connection, params};
@@ -16,6 +18,9 @@ use shared::id::{ConnectionName, MessageId, PlatformId};
 use shared::time::Timestamp;
 use std::collections::BTreeSet;
 
+/// Nobody works on it.
+const FREE: &str = "(m.lease_until IS NULL OR m.lease_until <= ?1)";
+
 /// See [`crate::store::Store::claim`].
 pub fn claim(
     connection: &Connection,
@@ -25,44 +30,54 @@ pub fn claim(
     limit: u32,
     except: &[ConnectionName],
 ) -> Result<Vec<Claim>, Error> {
-    const FREE: &str = "(m.lease_until IS NULL OR m.lease_until <= ?1)";
-    let except = to_json("list of connections", &except)?;
+    const DUE: &str = "messages_due";
+    const MAY_EXPIRE: &str = "m.state IN ('accepted', 'retry_wait')";
     if work == Work::Send {
-        return claim_to_send(connection, now, lease_until, limit, &except);
+        return claim_to_send(connection, now, lease_until, limit, except);
     }
     // One query for each state, so that the index gives the order and a long backlog is not sorted for every
-    // claim.
-    let due: &[(&str, &str, &str)] = match work {
+    // claim: the state, the column that says when, its index, and what else must be true.
+    let kinds: &[(&str, &str, &str, &str)] = match work {
         Work::Send => &[],
-        Work::Expire => &[("retry_wait", "expires_at", "TRUE"), ("accepted", "expires_at", "TRUE")],
+        Work::Expire => &[
+            ("retry_wait", "expires_at", "messages_expiring", MAY_EXPIRE),
+            ("accepted", "expires_at", "messages_expiring", MAY_EXPIRE),
+        ],
         // An attempt whose claim ran out is as unknown as one that got no answer.
-        Work::Reconcile => {
-            &[("unknown", "due_at", "m.held = 0"), ("sending", "lease_until", "TRUE")]
-        }
+        Work::Reconcile => &[
+            ("unknown", "due_at", DUE, "m.held = 0"),
+            ("sending", "lease_until", "messages_leased", "TRUE"),
+        ],
         // Whose SLA is still open goes first; who only waits to be read goes last.
         Work::Look => &[
-            ("submitted", "due_at", "m.held = 0 AND m.accepted_at > ?1 - 60000"),
-            ("submitted", "due_at", "m.held = 0 AND m.accepted_at <= ?1 - 60000"),
-            ("delivered", "due_at", "m.held = 0"),
+            ("submitted", "due_at", DUE, "m.held = 0 AND m.accepted_at > ?1 - 60000"),
+            ("submitted", "due_at", DUE, "m.held = 0 AND m.accepted_at <= ?1 - 60000"),
+            ("delivered", "due_at", DUE, "m.held = 0"),
         ],
     };
     let mut positions: Vec<i64> = Vec::new();
-    for (state, when, also) in due {
+    for (state, when, index, also) in kinds {
         let left = limit.saturating_sub(u32::try_from(positions.len()).unwrap_or(u32::MAX));
-        let sql = format!(
-            "SELECT m.position FROM messages m WHERE m.state = '{state}' AND m.{when} <= ?1 \
-             AND {FREE} AND {also} AND m.connection NOT IN (SELECT value FROM json_each(?3)) \
-             ORDER BY m.{when}, m.position LIMIT ?2"
-        );
-        positions.extend(all(connection, &sql, (now.unix_ms(), left, &except), |row| {
-            Ok(row.get::<_, i64>(0)?)
-        })?);
+        let found = if *index == DUE {
+            due(connection, state, also, now, left, except)?
+        } else {
+            let sql = format!(
+                "SELECT m.{when}, m.position FROM messages m INDEXED BY {index} WHERE m.state = '{state}' \
+                 AND m.{when} <= ?1 AND {also} AND {FREE} \
+                 AND m.connection NOT IN (SELECT value FROM json_each(?3)) \
+                 ORDER BY m.{when}, m.position LIMIT ?2"
+            );
+            let except = to_json("list of connections", &except)?;
+            let arguments = (now.unix_ms(), left, except);
+            all(connection, &sql, arguments, |row| Ok((row.get(0)?, row.get(1)?)))?
+        };
+        positions.extend(found.into_iter().map(|(_, position): (i64, i64)| position));
     }
     if work == Work::Look && !positions.is_empty() {
         // One read of a conversation serves all its messages, so those not due yet come along.
         let list = positions.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         let along = format!(
-            "SELECT DISTINCT m.position FROM messages d JOIN messages m \
+            "SELECT DISTINCT m.position FROM messages d CROSS JOIN messages m INDEXED BY messages_followed \
              ON m.connection = d.connection AND m.conversation_id = d.conversation_id \
              AND m.state = 'submitted' WHERE d.position IN ({list}) \
              AND m.position NOT IN ({list}) AND {FREE}"
@@ -81,6 +96,40 @@ pub fn claim(
     Ok(claims)
 }
 
+/// Messages in a state that are due: when, and their positions, the earliest first. Each connection is looked through
+/// by itself, so one through which nothing goes costs nothing, however much waits for it.
+fn due(
+    connection: &Connection,
+    state: &str,
+    also: &str,
+    now: Timestamp,
+    limit: u32,
+    except: &[ConnectionName],
+) -> Result<Vec<(i64, i64)>, Error> {
+    let waiting = "FROM messages WHERE state = ?1 AND due_at IS NOT NULL AND held = 0";
+    // From each name to the next one, by the index.
+    let sql = format!(
+        "WITH RECURSIVE named (name) AS (SELECT min(connection) {waiting} UNION ALL \
+         SELECT (SELECT min(connection) {waiting} AND connection > name) FROM named \
+         WHERE name IS NOT NULL) SELECT name FROM named WHERE name IS NOT NULL"
+    );
+    let names = all(connection, &sql, [state], |row| Ok(row.get::<_, String>(0)?))?;
+    let open = names.iter().filter(|name| except.iter().all(|one| one.as_str() != **name));
+    let sql = format!(
+        "SELECT m.due_at, m.position FROM messages m INDEXED BY messages_due \
+         WHERE m.state = '{state}' AND m.connection = ?3 AND m.due_at <= ?1 AND {also} AND {FREE} ORDER BY m.due_at, m.position LIMIT ?2"
+    );
+    let mut found = Vec::new();
+    for name in open {
+        found.extend(all(connection, &sql, (now.unix_ms(), limit, name), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })?);
+    }
+    found.sort_unstable();
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
 /// Claims at most one message of each conversation that has one due. What turns out to wait behind another is
 /// held and not found again, so that each message costs a claim at most once for each time it is its turn.
 fn claim_to_send(
@@ -88,30 +137,26 @@ fn claim_to_send(
     now: Timestamp,
     lease_until: Timestamp,
     limit: u32,
-    except: &str,
+    except: &[ConnectionName],
 ) -> Result<Vec<Claim>, Error> {
     /// Rounds of one transaction; the next claim goes on.
     const ROUNDS_MAX: u32 = 1000;
     let mut claims = Vec::new();
     for state in ["retry_wait", "accepted"] {
-        let sql = format!(
-            "SELECT connection, conversation_id FROM messages WHERE state = '{state}' AND held = 0 \
-             AND due_at <= ?1 AND (lease_until IS NULL OR lease_until <= ?1) \
-             AND connection NOT IN (SELECT value FROM json_each(?3)) \
-             ORDER BY due_at, position LIMIT ?2"
-        );
         for _ in 0..ROUNDS_MAX {
             let left = limit.saturating_sub(u32::try_from(claims.len()).unwrap_or(u32::MAX));
-            let found: BTreeSet<(String, String)> =
-                all(connection, &sql, (now.unix_ms(), left, except), |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .into_iter()
-                .collect();
-            if found.is_empty() {
+            let found = due(connection, state, "m.held = 0", now, left, except)?;
+            let mut places = BTreeSet::new();
+            for (_, position) in &found {
+                let sql = "SELECT connection, conversation_id FROM messages WHERE position = ?1";
+                places.extend(first(connection, sql, [position], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })?);
+            }
+            if places.is_empty() {
                 break;
             }
-            for (name, conversation_id) in found {
+            for (name, conversation_id) in places {
                 if let Some(position) = turns::next(connection, &name, &conversation_id, now)? {
                     claims.extend(claimed(connection, position, "p.bytes", lease_until)?);
                 }
@@ -134,9 +179,8 @@ fn claimed(
         )?
         .execute((position, lease_until.unix_ms()))?;
     let sql = format!(
-        "SELECT m.id, m.epoch, m.connection, m.conversation_id, m.delivery, s.key, \
-         {body} AS body FROM messages m JOIN submissions s ON s.id = m.submission_id \
-         JOIN payloads p ON p.id = m.payload_id WHERE m.position = ?1"
+        "SELECT m.id, m.epoch, m.connection, m.conversation_id, m.delivery, m.key, \
+         {body} AS body FROM messages m JOIN payloads p ON p.id = m.payload_id WHERE m.position = ?1"
     );
     first(connection, &sql, [position], rows::claim)
 }
@@ -145,9 +189,9 @@ fn claimed(
 pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result<Applied, Error> {
     let sql = format!("SELECT {MESSAGE}, m.epoch FROM messages m WHERE m.id = ?1");
     let found = first(connection, &sql, [change.message_id.as_str()], |row| {
-        Ok((rows::message(row)?.1, unsigned(row.get("epoch")?)))
+        Ok((rows::message(row)?, unsigned(row.get("epoch")?)))
     })?;
-    let Some((message, epoch)) = found else { return Ok(Applied::Missing) };
+    let Some(((position, message), epoch)) = found else { return Ok(Applied::Missing) };
     let state = message.delivery.state;
     if change.epoch.is_some_and(|claimed| claimed != epoch) {
         return Ok(Applied::Refused { state });
@@ -177,16 +221,16 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
             "UPDATE messages SET version = version + ?2, state = ?3, verdict = ?4, due_at = ?5, \
              platform_id = ?6, delivery = ?7, channel = coalesce(?8, channel), \
              lease_until = CASE WHEN ?9 THEN lease_until END, ended_at = ?10, \
-             held = held AND ?3 IN ('accepted', 'retry_wait') WHERE id = ?1",
+             held = held AND ?3 IN ('accepted', 'retry_wait') WHERE position = ?1",
         )?
         .execute(params![
-            change.message_id.as_str(),
+            position,
             i64::from(changed),
             next.state.as_str(),
             next.judgement().verdict.as_str(),
             next.due_at.map(Timestamp::unix_ms),
             next.platform_id.as_ref().map(|id| id.as_str()),
-            to_json("delivery", next)?,
+            to_sparse_json("delivery", next)?,
             change.channel.as_ref().map(|channel| channel.as_str()),
             change.keep_claim,
             next.ended_at.map(Timestamp::unix_ms),
@@ -198,7 +242,7 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
     if let Some(kind) = step.event {
         let mut event = event(kind, change.actor, next, now);
         event.reason = step.note.or(event.reason);
-        insert_event(connection, &change.message_id, &event)?;
+        insert_event(connection, position, &to_sparse_json("event", &event)?)?;
     }
     if step.duplicate_prevented {
         insert_prevented(connection, &message, next, now)?;

@@ -16,24 +16,18 @@ use shared::time::Timestamp;
 
 /// What limits a statement to one conversation; its parameters are ?1 and ?2.
 const HERE: &str = "connection = ?1 AND conversation_id = ?2";
+/// What has begun, in the words of its index.
+const BEGUN: &str = "(state = 'retry_wait' OR state = 'sending' OR state = 'unknown')";
 
-/// True when a message accepted now, and due now, has to wait behind another of its conversation.
-pub fn must_wait(
-    connection: &Connection,
-    name: &str,
-    conversation_id: &str,
-    now: Timestamp,
-) -> Result<bool, Error> {
+/// Whether a message accepted now, and due now, has to wait behind another of its conversation: an expression whose
+/// parameters are ?1, the connection, ?2, the conversation, and ?3, the time.
+pub fn must_wait() -> String {
     // Where one is held another goes before it, so the held ones need not be looked at.
-    let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM messages WHERE {HERE} \
-         AND state IN ('retry_wait', 'sending', 'unknown')) \
+    format!(
+        "(EXISTS (SELECT 1 FROM messages WHERE {HERE} AND {BEGUN}) \
          OR EXISTS (SELECT 1 FROM messages WHERE {HERE} AND state = 'accepted' AND held = 0 \
-         AND due_at <= ?3)"
-    );
-    let found =
-        first(connection, &sql, (name, conversation_id, now.unix_ms()), |row| Ok(row.get(0)?))?;
-    Ok(found.unwrap_or(false))
+         AND due_at <= ?3))"
+    )
 }
 
 /// The position of the message that may be sent into a conversation now, if there is one: nothing else of the
@@ -47,12 +41,12 @@ pub fn next(
     const FREE: &str = "(lease_until IS NULL OR lease_until <= ?3)";
     let here = (name, conversation_id, now.unix_ms());
     let sql = format!(
-        "UPDATE messages SET held = 1 WHERE {HERE} AND state = 'accepted' AND held = 0 \
+        "UPDATE messages INDEXED BY messages_ready SET held = 1 WHERE {HERE} AND state = 'accepted' AND held = 0 \
          AND due_at <= ?3 AND {FREE}"
     );
     connection.prepare_cached(&sql)?.execute(here)?;
     let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM messages WHERE {HERE} AND state IN ('sending', 'unknown')) \
+        "SELECT EXISTS (SELECT 1 FROM messages WHERE {HERE} AND {BEGUN} AND state <> 'retry_wait') \
          OR EXISTS (SELECT 1 FROM messages WHERE {HERE} AND state IN ('accepted', 'retry_wait') \
          AND lease_until IS NOT NULL AND lease_until > ?3)"
     );
@@ -61,13 +55,13 @@ pub fn next(
         None
     } else {
         let sql = format!(
-            "SELECT position FROM messages WHERE {HERE} AND state = 'retry_wait' AND held = 0 \
+            "SELECT position FROM messages INDEXED BY messages_begun WHERE {HERE} AND state = 'retry_wait' AND held = 0 \
              ORDER BY position LIMIT 1"
         );
         first(connection, &sql, (name, conversation_id), |row| Ok(row.get::<_, i64>(0)?))?
     };
     let sql = format!(
-        "UPDATE messages SET held = 1 WHERE {HERE} AND state = 'retry_wait' AND held = 0 \
+        "UPDATE messages INDEXED BY messages_begun SET held = 1 WHERE {HERE} AND state = 'retry_wait' AND held = 0 \
          AND due_at <= ?3 AND {FREE} AND position IS NOT ?4"
     );
     connection.prepare_cached(&sql)?.execute((name, conversation_id, now.unix_ms(), begun))?;
@@ -95,7 +89,7 @@ pub fn let_next(
         "UPDATE messages SET held = 0 WHERE position = (SELECT position FROM messages WHERE {HERE} \
          AND held = 1 AND state IN ('accepted', 'retry_wait') ORDER BY position LIMIT 1) \
          AND NOT EXISTS (SELECT 1 FROM messages WHERE {HERE} AND held = 0 \
-         AND state IN ('retry_wait', 'sending', 'unknown')) RETURNING position"
+         AND {BEGUN}) RETURNING position"
     );
     first(connection, &sql, (name, conversation_id), |row| Ok(row.get(0)?))
 }
@@ -146,6 +140,7 @@ pub(super) mod tests {
                 resend: None,
                 audit_backlog_max: None,
             };
+            let new = accept::Prepared::new(new).unwrap();
             accept::accept(&connection, &new, None).unwrap();
         }
         connection

@@ -369,6 +369,24 @@ async fn workflow_prints_one_line_for_each_message() {
 }
 
 #[tokio::test]
+async fn a_scenario_that_cannot_be_used_ends_the_sandbox_with_what_would_do() {
+    let place = Place::new();
+    let guide = shared::simulator::Scenario::shipped_text("guide").unwrap_or_default();
+    let bad = place.write("bad.json", guide.replace("\"sms\": 1", "\"fax\": 0").as_bytes());
+    let bad = bad.display().to_string();
+    for (scenario, words) in [
+        ("rush", "none of the scenarios guide, busy-hour, incident, hostile, lost-receipts"),
+        (&*bad, "channels.fax: 0 will not do; write 1 to 10000; channels.fax: the dialect guide"),
+    ] {
+        let mut command = binary::command();
+        command.args(["sandbox", "--scenario", scenario]);
+        let ended = binary::run(&mut command).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
 async fn the_sandbox_behaves_the_same_for_the_same_seed_and_remembers_over_a_restart() {
     let place = Place::new();
     let sandbox = SandboxProcess::start(&place).await;

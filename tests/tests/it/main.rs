@@ -24,3 +24,4 @@ mod stream;
 mod tls;
 mod unknown;
 mod upstream;
+mod validate;

@@ -113,6 +113,24 @@ pub fn Bar() -> impl IntoView {
                     </option>
                 </select>
             </label>
+            {move || {
+                desk.narrowing()
+                    .map(|name| {
+                        view! {
+                            <label class="check" title="What the settings of this proxy allow is less than what the channel takes.">
+                                <input
+                                    type="checkbox"
+                                    data-testid="lab-narrowed"
+                                    prop:checked=move || desk.is_narrowed.get()
+                                    on:change:target=move |event| {
+                                        desk.is_narrowed.set(event.target().checked());
+                                    }
+                                />
+                                {format!("as {name} narrows it")}
+                            </label>
+                        }
+                    })
+            }}
             <Show when=move || about.get() != "none">
                 <button
                     type="button"

@@ -12,6 +12,7 @@ use leptos::html;
 use leptos::prelude::*;
 use shared::channel::Channel;
 use shared::conversation::Conversation;
+use shared::id::ConnectionName;
 use shared::json::DecodeError;
 use shared::rules::catalogue::Example;
 use shared::rules::{Dialect, Ruleset};
@@ -46,6 +47,8 @@ pub struct Desk {
     pub area: NodeRef<html::Textarea>,
     /// The proxy, where one is reachable by this page.
     pub proxy: Option<Proxy>,
+    /// True to judge by the rules as that proxy narrows them, where it does.
+    pub is_narrowed: RwSignal<bool>,
 }
 
 impl Desk {
@@ -62,6 +65,7 @@ impl Desk {
             state.with(|state| judge::conversation(&state.about, &state.channel))
         });
         let took_ms = RwSignal::new(0.0);
+        let is_narrowed = RwSignal::new(false);
         let judged = Memo::new_with_compare(
             move |_| {
                 let began = browser::ticks_ms();
@@ -78,7 +82,14 @@ impl Desk {
                         )
                     })
                 };
-                let judged = Arc::new(judge(Ruleset::embedded(dialect.get())));
+                let dialect = dialect.get();
+                let judged = Arc::new(match proxy.filter(|_| is_narrowed.get()) {
+                    None => judge(Ruleset::embedded(dialect)),
+                    Some(proxy) => proxy.rules.with(|all| {
+                        let own = all.iter().find(|one| one.ruleset.dialect == dialect);
+                        judge(own.map_or_else(|| Ruleset::embedded(dialect), |one| &one.ruleset))
+                    }),
+                });
                 took_ms.set(browser::ticks_ms() - began);
                 judged
             },
@@ -95,12 +106,28 @@ impl Desk {
             took_ms,
             area: NodeRef::new(),
             proxy,
+            is_narrowed,
         };
         if is_link {
             desk.compare_packs(&opened);
         }
         desk.follow();
         desk
+    }
+
+    /// The connection whose rules of this dialect allow less than those that are shipped.
+    pub fn narrowing(self) -> Option<ConnectionName> {
+        let dialect = self.dialect.get();
+        self.proxy?.rules.with(|all| {
+            let own = all.iter().find(|one| one.ruleset.dialect == dialect)?;
+            (own.ruleset.hash != Ruleset::embedded(dialect).hash).then(|| own.connection.clone())
+        })
+    }
+
+    /// Lays out what a first visit shows.
+    pub fn start_over(self) {
+        let State { payload, channel, dialect, about, .. } = State::default();
+        self.load(payload, channel, dialect, about);
     }
 
     /// The whole address that shows the same.

@@ -62,6 +62,14 @@ pub fn Export() -> impl IntoView {
     let is_channel_alone = move || desk.state.with(|state| state.about == About::ChannelAlone);
     view! {
         <div class="row row-wrap">
+            <button
+                type="button"
+                class="b b-small b-quiet"
+                data-testid="lab-start-over"
+                on:click=move |_| desk.start_over()
+            >
+                "Start over"
+            </button>
             <button type="button" class="b b-small" data-testid="lab-copy-link" on:click=copy_link>
                 <Icon glyph=Signal::derive(move || {
                     if copied.read().is_some() { Glyph::Check } else { Glyph::Link }

@@ -83,7 +83,7 @@ pub fn plan(payload: &Payload, channel: &Channel, rules: &Ruleset) -> Plan {
             messages_for(payload, channel, sending, 1, Some(recipient), &mut messages);
         }
     }
-    if let Some(sending) = sending {
+    if let Some(sending) = sending.filter(|_| messages.len() > 1) {
         let source = &sending.source;
         if !shares_request && payload.to.len() > 1 {
             reasons.push(format!("Each recipient has messages of their own ({source})."));
@@ -91,9 +91,6 @@ pub fn plan(payload: &Payload, channel: &Channel, rules: &Ruleset) -> Plan {
         if sending.apart && !payload.attachments.is_empty() {
             reasons.push(format!("The text and each file are messages of their own ({source})."));
         }
-    }
-    if messages.len() < 2 {
-        reasons.clear();
     }
     let requests = 1 + messages.iter().map(|message| message.requests).sum::<u32>();
     let unmeasured = payload.attachments.iter().filter(|file| file.url.is_some()).count();
@@ -119,12 +116,12 @@ fn messages_for(
         to: to.cloned(),
         attachments: payload.attachments.len(),
         file: None,
-        bytes: 0,
+        bytes: payload.to_bytes().len(),
         requests: 1,
         parts,
     };
     if sending.is_none_or(|sending| !sending.apart) {
-        messages.push(PlannedMessage { bytes: payload.to_bytes().len(), ..whole });
+        messages.push(whole);
         return;
     }
     let text = payload.text().map_or_else(|| payload.content.to_string(), str::to_owned);
@@ -180,6 +177,10 @@ mod tests {
         let one = &plan.messages[0];
         assert_eq!((one.recipients, one.attachments, one.carries), (3, 2, Carries::Everything));
         assert!(plan.reasons.is_empty() && one.parts.is_some());
+        assert_eq!(one.bytes, sms(2, 3).to_bytes().len());
+        // What there is nothing to say of is left out on the wire.
+        let written = serde_json::to_value(&plan).unwrap();
+        assert!(written.get("reasons").is_none() && written.get("unmeasured").is_none());
     }
 
     #[test]
@@ -189,8 +190,20 @@ mod tests {
         let carries: Vec<Carries> = one.messages.iter().map(|message| message.carries).collect();
         assert_eq!(carries, [Carries::Text, Carries::File, Carries::File]);
         assert_eq!(one.requests, 1 + 1 + 3 + 3);
-        assert_eq!((one.messages[1].file.as_deref(), one.messages[1].bytes), (Some("0.png"), 8));
+        let [text, file, _] = one.messages.as_slice() else { panic!("{one:?}") };
+        assert_eq!((text.bytes, text.attachments, text.parts.is_some()), (5, 0, true));
+        assert_eq!((file.bytes, file.attachments, file.parts.is_none()), (8, 1, true));
+        assert_eq!((text.file.as_deref(), file.file.as_deref()), (None, Some("0.png")));
         assert_eq!(one.reasons.len(), 1);
+        assert!(one.reasons[0].starts_with("The text and each file"), "{:?}", one.reasons);
+        // A file without a text is one message, and there is nothing to explain.
+        let mut alone = sms(1, 1);
+        alone.content = "".into();
+        let alone = plan(&alone, &Channel::Sms, rules);
+        assert_eq!((alone.messages.len(), alone.messages[0].carries), (1, Carries::File));
+        assert!(alone.reasons.is_empty());
+        let two = plan(&sms(0, 2), &Channel::Sms, rules);
+        assert_eq!((two.messages.len(), two.reasons.len()), (2, 1));
         let several = plan(&sms(2, 2), &Channel::Sms, rules);
         assert_eq!((several.messages.len(), several.requests), (6, 15));
         assert_eq!(several.messages[3].to.as_deref(), Some("+447700900141"));
@@ -207,5 +220,6 @@ mod tests {
         payload.attachments[0].url = Some("https://cdn.example.com/0.png".into());
         let plan = plan(&payload, &Channel::Sms, Ruleset::embedded(Dialect::Guide));
         assert_eq!(plan.unmeasured, 1);
+        assert_eq!(serde_json::to_value(&plan).unwrap()["unmeasured"], 1);
     }
 }

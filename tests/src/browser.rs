@@ -18,7 +18,20 @@ pub struct Browser {
     /// The session, for whatever is not wrapped here.
     pub driver: WebDriver,
     process: Child,
-    profile: TempDir,
+    profile: Profile,
+}
+
+/// The folder of one browser. It ends whatever still runs in it: a driver that is killed leaves its browser behind.
+struct Profile(TempDir);
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        let running =
+            std::process::Command::new("pkill").args(["-KILL", "-f"]).arg(self.0.path()).status();
+        if let Err(error) = running {
+            eprintln!("a browser may be left running: {error}");
+        }
+    }
 }
 
 impl Browser {
@@ -32,12 +45,13 @@ impl Browser {
         let chromedriver = program("CHROMEDRIVER", &["chromedriver"]);
         let chromium = program("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]);
         let profile = TempDir::with_prefix("waybill-browser-").expect("a folder can be made");
+        let profile = Profile(profile);
         let mut process = Command::new(chromedriver)
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .env("HOME", profile.path())
+            .env("HOME", profile.0.path())
             .kill_on_drop(true)
             .spawn()
             .expect("ChromeDriver starts");
@@ -52,7 +66,7 @@ impl Browser {
         // Read to the end, so that the driver never waits for a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let mut wanted = DesiredCapabilities::chrome();
-        let user_data = format!("--user-data-dir={}", profile.path().join("profile").display());
+        let user_data = format!("--user-data-dir={}", profile.0.path().join("profile").display());
         let arguments = [
             "--headless",
             "--no-sandbox",

@@ -5,6 +5,7 @@
 
 use super::Exit;
 use super::validate::known_channel;
+use crate::scenario;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use shared::channel::Channel;
@@ -12,7 +13,6 @@ use shared::payload::APPLICATION_JSON;
 use shared::simulator::{Scenario, SimulatedMessage, Weights};
 use shared::table;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
 /// What `waybill simulate` takes.
 #[derive(Args)]
@@ -49,7 +49,7 @@ pub fn simulate(args: &SimulateArgs) -> Exit {
         let lines: String = names.map(|one| format!("{}\t{}\n", one.name, one.about)).collect();
         return super::print(&lines);
     }
-    let prepared = scenario(&args.scenario).and_then(|mut scenario| {
+    let prepared = scenario::find(&args.scenario).and_then(|mut scenario| {
         let channel = args.channel.as_deref().map(known_channel).transpose()?;
         if let Some(channel) = channel {
             only(&mut scenario, &channel)?;
@@ -75,18 +75,6 @@ fn ended(written: io::Result<()>) -> Exit {
             Exit::Usage
         }
     }
-}
-
-fn scenario(name: &str) -> Result<Scenario, String> {
-    if let Some(shipped) = Scenario::shipped(name) {
-        return Ok(shipped.clone());
-    }
-    if !Path::new(name).exists() {
-        let names = Scenario::SHIPPED.join(", ");
-        return Err(format!("{name}: neither a scenario ({names}) nor a file"));
-    }
-    let text = std::fs::read_to_string(name).map_err(|error| format!("{name}: {error}"))?;
-    Scenario::read(&text).map_err(|error| format!("{name}: {error}"))
 }
 
 /// Leaves one channel of a scenario.

@@ -199,6 +199,8 @@ struct Traffic {
     per_message: f64,
     /// Of the platform's limit, while messages waited to be sent.
     share: f64,
+    /// The same after the first minute, in which a quiet budget allows a burst; 0 where the backlog did not last.
+    steady_share: f64,
     over: usize,
     took: Duration,
 }
@@ -232,10 +234,16 @@ async fn by_waybill(conversations: usize) -> Result<Traffic> {
     proxy.stop().await;
     let last = requests.iter().filter(|one| one.1).map(|one| one.0).max().unwrap_or(began);
     let backlog = last.duration_since(began).as_secs_f64();
-    let used = requests.iter().filter(|one| one.0 <= last).count() as f64;
+    let used =
+        |from: Instant| requests.iter().filter(|one| (from..=last).contains(&one.0)).count() as f64;
+    let steady_from = began + Duration::from_secs(60);
+    let steady = last.saturating_duration_since(steady_from).as_secs_f64();
+    let steady_share =
+        if steady < 10.0 { 0.0 } else { used(steady_from) / (300.0 * steady / 60.0) };
     Ok(Traffic {
         per_message: requests.len() as f64 / MESSAGES as f64,
-        share: used / (300.0 * backlog / 60.0),
+        share: used(began) / (300.0 * backlog / 60.0),
+        steady_share,
         over: requests.iter().filter(|one| one.2).count(),
         took,
     })
@@ -292,7 +300,7 @@ async fn by_loop(conversations: usize) -> Result<Traffic> {
     let requests = platform.requests();
     let per_message = requests.len() as f64 / MESSAGES as f64;
     let over = requests.iter().filter(|one| one.2).count();
-    Ok(Traffic { per_message, share: 0.0, over, took: began.elapsed() })
+    Ok(Traffic { per_message, share: 0.0, steady_share: 0.0, over, took: began.elapsed() })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -322,6 +330,10 @@ async fn requests(rounds: usize) -> Result<()> {
         println!("  ratio                             {:.2}  (limit {limit})", waybill / guide);
         let share = of(&ours, |one| one.share);
         println!("  share of the limit with a backlog {share:.2}  (limit 0.90)");
+        let steady = of(&ours, |one| one.steady_share);
+        println!(
+            "  the same after the first minute   {steady:.2}  (limit 0.90; 0 if it lasted no longer)"
+        );
         println!("  answers 429                       {over}  (limit 0)");
         let took = of(&ours, |one| one.took.as_secs_f64());
         println!("  until all are delivered           {took:.0} s");

@@ -285,7 +285,8 @@ thread_local! {
     static CURRENT: std::cell::RefCell<Option<Arc<World>>> = const { std::cell::RefCell::new(None) };
 }
 
-/// How long a command waits for the store: mostly not at all, and for ever once the process is dead.
+/// How long a command waits for the store: mostly not at all, and for ever once the process is dead. Very rarely it is so
+/// long that whoever asks holds no claim any more when it goes on.
 pub fn queueing() -> Duration {
     CURRENT.with(|current| {
         let current = current.borrow();
@@ -299,11 +300,15 @@ pub fn queueing() -> Duration {
             world.broken("it asks the store without end");
         }
         let mut state = world.lock();
-        match (state.dead, state.random.percent(30)) {
-            (true, _) => Duration::from_secs(1 << 30),
-            (false, true) => Duration::from_millis(u64::from(state.random.within(1, 4))),
-            (false, false) => Duration::ZERO,
+        if state.dead {
+            return Duration::from_secs(1 << 30);
         }
+        let ms = match state.random.within(0, 9_999) {
+            0..8 => state.random.within(61_000, 150_000),
+            8..3_000 => state.random.within(1, 4),
+            _ => 0,
+        };
+        Duration::from_millis(ms.into())
     })
 }
 

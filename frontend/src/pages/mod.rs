@@ -72,6 +72,13 @@ impl Place {
         if !is_place && inner.trim_matches('/') == LAB { inner.to_owned() } else { path.to_owned() }
     }
 
+    /// The address of the Lab for whoever is at `path`: behind the fragment, unless the host knows our places.
+    pub fn lab_from(path: &str) -> String {
+        let first = path.trim_matches('/').split('/').next().unwrap_or_default();
+        let is_place = [COMPOSE, MESSAGES, SLA, LAB].contains(&first);
+        if is_place { Place::Lab.href() } else { format!("#/{LAB}") }
+    }
+
     /// The name of the page that `path` is.
     pub fn title(path: &str) -> Option<&'static str> {
         let mut parts = path.trim_matches('/').split('/');
@@ -171,5 +178,8 @@ mod tests {
             assert!(!Place::Lab.holds(&Place::way(path, fragment)), "{path} {fragment}");
         }
         assert_eq!(Place::title("/lab"), Some("Lab"));
+        for (path, address) in [("/messages/m1", "/lab"), ("/", "#/lab"), ("/folder/", "#/lab")] {
+            assert_eq!(Place::lab_from(path), address);
+        }
     }
 }

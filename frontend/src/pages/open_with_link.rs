@@ -2,12 +2,15 @@
 
 use crate::components::icon::{Glyph, Icon};
 use crate::components::logo::Logo;
+use crate::pages::Place;
 use crate::state::session::Session;
 use leptos::prelude::*;
+use leptos_router::hooks::use_location;
 
 /// Says how to open Waybill, and takes a pasted link or token.
 #[component]
 pub fn OpenWithLink(session: Session) -> impl IntoView {
+    let path = use_location().pathname;
     let pasted = RwSignal::new(String::new());
     let open = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -51,7 +54,7 @@ pub fn OpenWithLink(session: Session) -> impl IntoView {
                         />
                     </div>
                     <div class="row">
-                        <a class="small" href="#/lab" data-testid="gate-lab">
+                        <a class="small" href=move || Place::lab_from(&path.read()) data-testid="gate-lab">
                             "The Lab opens without it"
                         </a>
                         <span class="push"></span>

@@ -86,7 +86,12 @@ async fn the_lab_judges_while_one_types_without_any_proxy() {
     // What is typed now replaces it, and undo brings it back.
     browser.write("lab-editor", "\"a.pdf\"").await;
     finds(&browser, &expected[..2]).await;
-    browser.script("document.execCommand('undo')").await;
+    eventually("undo brings it back", async || {
+        browser.script("document.execCommand('undo')").await;
+        let text = editor_value(&browser).await;
+        found(text == FAULTY, text)
+    })
+    .await;
     finds(&browser, &expected).await;
     let took = browser.find("lab-took").await.attr("data-ms").await.unwrap().unwrap();
     assert!(took.parse::<f64>().is_ok(), "{took}");
@@ -209,6 +214,7 @@ async fn ten_thousand_messages_are_checked_while_the_page_stays_responsive() {
         found(text.contains("\"from\""), text)
     })
     .await;
+    browser.find_css(".lab-codes summary").await.click().await.unwrap();
     browser.find("lab-codes").await;
     end(host, browser).await;
 }

@@ -27,11 +27,23 @@ pub fn Editor() -> impl IntoView {
         let lines = desk.state.with_untracked(|state| ink::lines(&state.payload, &judged.marks));
         painter.update_value(|painter| painter.paint(&layer, lines));
     });
+    // True while the field is ahead of what was judged. A browser that sees elements go while a key is handled
+    // takes the next key for another step of undo, so all that follows from typing waits for the next frame.
+    let is_ahead = StoredValue::new(false);
+    let follow = move || {
+        if is_ahead.try_set_value(false).is_some() {
+            return;
+        }
+        if let Some(area) = desk.area.get_untracked() {
+            let typed = area.value();
+            desk.state.update(|state| state.payload = typed);
+        }
+    };
     // Only what did not come from the field goes into it: writing it back would move the caret.
     Effect::new(move |_| {
         let Some(area) = desk.area.get() else { return };
         desk.state.with(|state| {
-            if area.value() != state.payload {
+            if !is_ahead.get_value() && area.value() != state.payload {
                 area.set_value(&state.payload);
             }
         });
@@ -64,9 +76,11 @@ pub fn Editor() -> impl IntoView {
                     autocapitalize="off"
                     autocomplete="off"
                     wrap="soft"
-                    on:input:target=move |event| {
-                        let typed = event.target().value();
-                        desk.state.update(|state| state.payload = typed);
+                    on:input=move |_| {
+                        if !is_ahead.get_value() {
+                            is_ahead.set_value(true);
+                            request_animation_frame(follow);
+                        }
                     }
                     on:keydown=move |event| {
                         if event.key() == "F8" {

@@ -333,7 +333,7 @@ mod tests {
     fn what_is_no_payload_is_one_finding_at_its_place() {
         for (text, code, line, column) in [
             ("", "payload.json", 1, 1),
-            ("{\n  \"from\": \"ü\" \"to\"", "payload.json", 2, 16),
+            ("{\n  \"from\": \"ü\" \"to\"", "payload.json", 2, 15),
             ("{\"from\": ", "payload.json", 1, 8),
             ("{\n \"fron\": 1}", "payload.shape", 2, 2),
             ("{}", "payload.shape", 1, 2),

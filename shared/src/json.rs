@@ -173,7 +173,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // Whole numbers past 64 bits arrive here already rounded: sending them on would change what was said.
-        if value.fract() == 0.0 && value.abs() >= 18_446_744_073_709_551_616.0 {
+        let exact = -9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0;
+        if value.fract() == 0.0 && !exact.contains(&value) {
             return Err(E::custom(
                 "number too large to be passed on exactly; write it as a string",
             ));
@@ -277,5 +278,15 @@ mod tests {
     fn a_number_that_cannot_be_passed_on_exactly_is_refused() {
         let text = r#"{"from":"a","to":["b"],"type":"application/json","content":123456789012345678901234567890}"#;
         assert!(fault(text).message.contains("too large"));
+        let of = |number: &str| {
+            let head = r#"{"from":"a","to":["b"],"type":"application/json","content":"#;
+            decode::<Payload>(format!("{head}{number}}}").as_bytes()).is_ok()
+        };
+        assert!(
+            of("18446744073709551615")
+                && of("-9223372036854775808")
+                && of("-1.5e300") == of("1.5e300")
+        );
+        assert!(!of("18446744073709551616") && !of("-9223372036854775809"));
     }
 }

@@ -41,7 +41,7 @@ fn value() -> Value {
     json!({
         "description": "Any JSON value; whole numbers past 64 bits are written as strings.",
         "type": ["null", "boolean", "number", "string", "array", "object"],
-        "exclusiveMinimum": -18_446_744_073_709_551_616.0,
+        "minimum": i64::MIN,
         "exclusiveMaximum": 18_446_744_073_709_551_616.0,
         "items": {"$ref": "#/$defs/Value"},
         "additionalProperties": {"$ref": "#/$defs/Value"}

@@ -192,6 +192,24 @@ async fn a_message_is_composed_mended_sent_followed_judged_and_audited() {
 }
 
 #[tokio::test]
+async fn a_template_asks_for_its_values_and_is_never_sent_with_a_hole() {
+    let console = Console::open().await;
+    let browser = &console.browser;
+    console.address(SMS_CONVERSATION, SMS_RECIPIENT).await;
+    browser.write("content-input", "Hello {{name}}, your order {{order|88}} is here").await;
+    let missing = format!("{}[data-code=\"template.missing\"]", by_id("finding"));
+    browser.find_css(&missing).await;
+    browser.click("review-button").await;
+    assert!(browser.all(&by_id("send-button")).await.is_empty(), "it could be sent");
+    browser.write("value-name", "Ana").await;
+    browser.gone(&missing).await;
+    let id = console.send().await;
+    let message = console.waybill.api.message(&id).await;
+    assert_eq!(message["payload"]["content"], "Hello Ana, your order 88 is here");
+    console.end().await;
+}
+
+#[tokio::test]
 async fn a_message_to_a_number_out_of_service_ends_failed_with_its_reason() {
     let console = Console::open().await;
     let browser = &console.browser;

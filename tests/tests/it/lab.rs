@@ -246,6 +246,14 @@ async fn the_lab_opens_at_a_proxy_without_a_token_and_sends_to_its_sandbox_with_
         browser.script("return document.querySelector('[data-testid=lab-sent]').dataset").await;
     assert_eq!(sent["accepted"], "6", "{sent}");
     assert_eq!(waybill.api.messages().await.len(), 6);
+    // A fault is on: said, in force, and off again by one click.
+    browser.click("fault-receipt_duplicate").await;
+    browser.find("lab-faults-on").await;
+    let faults = waybill.api.read("/api/v1/sandbox/faults").await;
+    assert_eq!(faults, json!({"receipt_duplicate": {"percent": 100}}));
+    browser.click("lab-faults-off").await;
+    browser.gone(&by_id("lab-faults-on")).await;
+    assert_eq!(waybill.api.read("/api/v1/sandbox/faults").await, json!({}));
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "the browser complains: {complaints:#?}");
     browser.quit().await;

@@ -18,6 +18,9 @@ use shared::simulator::SimulatedMessage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Reasons for refusals that are listed, the most frequent first.
+const WHY_MAX: usize = 6;
+
 /// How far the sending is and what came of it.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Sent {
@@ -124,11 +127,15 @@ fn Panel(made: Memo<Arc<Vec<Made>>>, client: Client, connection: ConnectionName)
 
 #[component]
 fn Became(one: Sent) -> impl IntoView {
+    let done = one.done();
     let state = match (one.is_running, one.is_stopped) {
         (true, _) => "running",
         (false, true) => "stopped",
         (false, false) => "done",
     };
+    let mut why: Vec<(String, usize)> = one.why.into_iter().collect();
+    why.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let others = why.len().saturating_sub(WHY_MAX);
     let lines = [
         (one.accepted, "accepted", "fg-ok", Glyph::Check),
         (one.refused, "refused, nothing was sent", "fg-bad", Glyph::Reject),
@@ -156,7 +163,7 @@ fn Became(one: Sent) -> impl IntoView {
             data-unknown=one.unknown
         >
             <p class="muted">
-                {format!("{} of {}", one.done(), one.total)}
+                {format!("{done} of {}", one.total)}
                 {match state {
                     "running" => " so far",
                     "stopped" => ", then stopped",
@@ -175,9 +182,9 @@ fn Became(one: Sent) -> impl IntoView {
                     }
                 })
                 .collect_view()}
-            {one
-                .why
+            {why
                 .into_iter()
+                .take(WHY_MAX)
                 .map(|(code, count)| {
                     view! {
                         <p class="faint">
@@ -187,6 +194,14 @@ fn Became(one: Sent) -> impl IntoView {
                     }
                 })
                 .collect_view()}
+            {(others > 0)
+                .then(|| {
+                    view! {
+                        <p class="faint">
+                            {format!("and {}", words::counted(words::count(others), "other code", "other codes"))}
+                        </p>
+                    }
+                })}
             {(one.accepted > 0)
                 .then(|| {
                     view! {

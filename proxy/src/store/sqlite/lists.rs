@@ -114,12 +114,17 @@ pub fn accepted(
     after: Option<&MessageId>,
     limit: u32,
 ) -> Result<Vec<(MessageId, Delivery)>, Error> {
-    let sql = "SELECT id, delivery FROM messages WHERE id >= ?1 AND id < ?2 AND id > ?3 \
-         ORDER BY id LIMIT ?4";
+    // One lower bound: of two the index would take the first, and go through the pages before again.
     let first_at = |moment| MessageId::new(moment, [0; 10]).to_string();
-    let after = after.map_or("", MessageId::as_str);
-    let page = (first_at(from), first_at(to), after, limit);
-    all(connection, sql, page, |row| {
+    let (begins, lowest) = match after {
+        Some(after) => ("id > ?1", after.to_string()),
+        None => ("id >= ?1", first_at(from)),
+    };
+    let sql = format!(
+        "SELECT id, delivery FROM messages WHERE {begins} AND id < ?2 ORDER BY id LIMIT ?3"
+    );
+    let page = (lowest, first_at(to), limit);
+    all(connection, &sql, page, |row| {
         let delivery =
             json("delivery", row.get_ref("delivery")?.as_str().map_err(rusqlite::Error::from)?)?;
         Ok((stored_message_id(row.get("id")?)?, delivery))

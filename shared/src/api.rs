@@ -80,7 +80,7 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What a person or program posts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubmissionRequest {
     /// Through which connection.
@@ -166,7 +166,7 @@ pub struct Message {
 
 /// A person's decision about a parked message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecideRequest {
     /// What is to become of it.
@@ -177,7 +177,7 @@ pub struct DecideRequest {
 
 /// A person's wish to send an ended message's payload once more, as a new message with a key of its own.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResendRequest {
     /// Why, for those who ask later: 1 to 500 characters.
@@ -304,7 +304,7 @@ pub enum Shipping {
 
 /// A person's word that a sink may be posted to again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResumeRequest {
     /// The connection whose batches it takes.
@@ -396,7 +396,7 @@ pub struct MessageCounts {
 
 /// A payload to be judged, against a channel alone or a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ValidateRequest {
     /// The channel; not with a conversation.
@@ -428,6 +428,14 @@ pub struct ValidateAnswer {
     pub plan: Plan,
     /// The hash of the pack it was judged by, or of the ruleset where the channel has none.
     pub pack: String,
+}
+
+crate::json::objects_only! {
+    SubmissionRequest: "an object",
+    DecideRequest: "an object",
+    ResendRequest: "an object",
+    ResumeRequest: "an object",
+    ValidateRequest: "an object",
 }
 
 impl ValidateAnswer {

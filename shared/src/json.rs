@@ -76,6 +76,41 @@ pub fn escape_segment(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// Reads these types from JSON objects alone. What serde derives takes a list as well, field by field, and so a
+/// list of five things would be a payload. The types derive with `#[serde(remote = "Self")]`, which makes what is
+/// derived functions of the type itself.
+macro_rules! objects_only {
+    ($($name:ident: $expecting:literal),* $(,)?) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+                impl<'de> serde::de::Visitor<'de> for Fields {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        access: A,
+                    ) -> Result<$name, A::Error> {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(access))
+                    }
+                }
+                deserializer.deserialize_map(Fields)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $name::serialize(self, serializer)
+            }
+        }
+    )*};
+}
+pub(crate) use objects_only;
+
 /// Where a value stands in a JSON text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
@@ -237,6 +272,12 @@ mod tests {
         assert!(
             fault(&format!("{head}1,\"from\":\"c\"}}")).message.contains("duplicate field `from`")
         );
+        for list in [
+            r#"["a",["b"],"text/plain","Hello",[]]"#,
+            r#"{"from":"a","to":["b"],"type":"text/plain","content":"c","attachments":[["image/png","a.png",null,null]]}"#,
+        ] {
+            assert!(fault(list).message.contains("expected an object"), "{}", fault(list));
+        }
         let error = fault(&format!("{head}{{\"x\":{{\"y\":1,\"y\":2}}}}}}"));
         assert!(error.message.contains("duplicate field `y`"), "{error}");
         assert_eq!(error.pointer, "/content/x");

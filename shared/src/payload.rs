@@ -16,7 +16,7 @@ pub const APPLICATION_JSON: &str = "application/json";
 
 /// A message as the platform of the guide dialect takes it. Field order here is the order on the wire.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Payload {
     /// The sender: the address of an agent in the conversation.
@@ -36,7 +36,7 @@ pub struct Payload {
 
 /// One file, by value or by address: exactly one of `content` and `url`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attachment {
     /// MIME type; must agree with the file name's extension.
@@ -50,6 +50,11 @@ pub struct Attachment {
     /// Where the platform fetches the file; https only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+json::objects_only! {
+    Payload: "an object with from, to, type and content",
+    Attachment: "an object with type, filename and content or url",
 }
 
 impl Payload {

@@ -181,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn dialects_have_one_name_everywhere() {
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::parse(dialect.as_str()), Some(dialect));
+            assert_eq!(serde_json::to_value(dialect).unwrap(), dialect.to_string());
+        }
+        assert_eq!(Dialect::parse("Guide"), None);
+    }
+
+    #[test]
     fn what_has_no_pack_says_why() {
         let genesys = Ruleset::embedded(Dialect::Genesys);
         assert_eq!(genesys.pack(&Channel::Email).unwrap_err(), NoPack::Dialect);

@@ -337,7 +337,7 @@ mod tests {
             ("{\"from\": ", "payload.json", 1, 8),
             ("{\n \"fron\": 1}", "payload.shape", 2, 2),
             ("{}", "payload.shape", 1, 2),
-            ("[]", "payload.shape", 1, 2),
+            ("[]", "payload.shape", 1, 1),
         ] {
             let judged = judged(text);
             assert_eq!(codes(&judged), [code], "{text}");

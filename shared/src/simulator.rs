@@ -50,7 +50,7 @@ fn weighted<T>(draws: &mut Draws, all: impl Iterator<Item = (T, u32)> + Clone) -
 
 /// Compares with a committed fixture; a native run with `UPDATE_SNAPSHOTS` set writes it instead.
 #[cfg(test)]
-fn assert_snapshot(name: &str, committed: &str, made: &str) {
+pub(crate) fn assert_snapshot(name: &str, committed: &str, made: &str) {
     #[cfg(not(target_arch = "wasm32"))]
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots");

@@ -203,3 +203,81 @@ fn errors_come_before_warnings_and_every_finding_says_what_why_and_how() {
         assert!(![finding.what, finding.why, finding.how].iter().any(String::is_empty));
     }
 }
+
+/// A rule is not applicable where its subject is not there, and each subject is there in one of these.
+#[test]
+fn the_checklist_says_what_does_not_apply() {
+    use crate::rules::example;
+    let subjects = |payload: &Payload, context: Context| -> Vec<Subject> {
+        let rules = Ruleset::embedded(Dialect::Guide);
+        let findings = validate(payload, rules, context);
+        let mut applied: Vec<Subject> = checklist(payload, rules, context, &findings)
+            .into_iter()
+            .filter(|(_, outcome)| *outcome != Outcome::NotApplicable)
+            .map(|(rule, _)| rule.subject)
+            .collect();
+        applied.dedup();
+        applied
+    };
+    use Subject::{
+        Attachments, Channel as OnChannel, Content, Conversation as InConversation, Email, File,
+        Html, Participant as Party, Phone, Plain, Recipients, Sender, Sms, Text, Type, Url,
+    };
+    let sms = sms();
+    assert_eq!(
+        subjects(&good(), Context::Conversation(&sms)),
+        [
+            OnChannel,
+            InConversation,
+            Sender,
+            Party,
+            Recipients,
+            Phone,
+            Type,
+            Content,
+            Text,
+            Plain,
+            Sms
+        ]
+    );
+    assert_eq!(
+        subjects(&good(), Context::Channel(&Channel::Open)),
+        [OnChannel, Sender, Recipients, Type, Content, Text, Plain]
+    );
+    assert_eq!(
+        subjects(&good(), Context::Unread),
+        [Sender, Recipients, Type, Content, Text, Plain]
+    );
+    let html = Payload {
+        content_type: "text/html".into(),
+        content: "<p>Hello</p>".into(),
+        ..example::payload(&Channel::Email)
+    };
+    assert_eq!(
+        subjects(&html, Context::Channel(&Channel::Email)),
+        [OnChannel, Sender, Recipients, Email, Type, Content, Text, Html]
+    );
+    // JSON on SMS is cut by nobody here, and a file is there by value or by address.
+    let json = Payload { content_type: "application/json".into(), ..with_file(|_| ()) };
+    assert_eq!(
+        subjects(&json, Context::Channel(&Channel::Sms)),
+        [OnChannel, Sender, Recipients, Phone, Type, Content, Attachments, File]
+    );
+    let linked = with_file(|file| by_url(file, "https://cdn.example.com/a.png"));
+    assert_eq!(
+        subjects(&linked, Context::Unread),
+        [Sender, Recipients, Type, Content, Text, Plain, Attachments, Url]
+    );
+    // What fails is counted, and what is kept passes.
+    let context = Context::Conversation(&sms);
+    let twice = Payload { to: vec!["1".into(), "2".into()], ..good() };
+    let rules = Ruleset::embedded(Dialect::Guide);
+    let checks = checklist(&twice, rules, context, &validate(&twice, rules, context));
+    let of = |code: &str| checks.iter().find(|(rule, _)| rule.code == code).unwrap().1;
+    assert_eq!((of("to.phone"), of("from.required")), (Outcome::Fail(2), Outcome::Pass));
+}
+
+#[test]
+fn the_limits_of_every_channel_are_these() {
+    assert_eq!((CONTENT_BYTES_MAX, ATTACHMENTS_BYTES_MAX), (262_144, 5_242_880));
+}

@@ -162,3 +162,25 @@ fn there_are_enough_and_every_rule_is_broken_by_one() {
         .collect();
     assert!(unseen.is_empty(), "no vector breaks {unseen:?}");
 }
+
+/// The words of a finding, in every way the vectors bring them about: at most twelve for each rule.
+#[test]
+fn findings_say_what_was_committed() {
+    const EACH: usize = 12;
+    let mut said: std::collections::BTreeMap<String, Vec<String>> =
+        std::collections::BTreeMap::new();
+    for file in FILES.map(read) {
+        for case in &file.cases {
+            for one in judged(&file, case) {
+                let sentences = said.entry(one.code.clone()).or_default();
+                let line = format!("{}: {} | {} | {}", one.code, one.what, one.why, one.how);
+                if sentences.len() < EACH && !sentences.contains(&line) {
+                    sentences.push(line);
+                }
+            }
+        }
+    }
+    let made: String = said.into_values().flatten().map(|line| line + "\n").collect();
+    let committed = include_str!("../../snapshots/findings.txt");
+    crate::simulator::assert_snapshot("findings.txt", committed, &made);
+}

@@ -237,7 +237,7 @@ fn what_is_written_is_read_again() {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-mod oracle {
+mod properties {
     use super::*;
     use proptest::prelude::*;
 

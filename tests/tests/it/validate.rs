@@ -308,13 +308,14 @@ struct Vector {
     expected: Vec<(String, String, String)>,
 }
 
-/// Every `each`th case of every file.
-fn vectors(each: usize) -> Vec<Vector> {
+/// Every `each`th case of every file, or of the one of this pack.
+fn vectors(pack: Option<&str>, each: usize) -> Vec<Vector> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors");
     let mut vectors = Vec::new();
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> =
         paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    paths.retain(|path| pack.is_none_or(|pack| path.file_stem().is_some_and(|stem| stem == pack)));
     paths.sort();
     for path in paths {
         let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -422,14 +423,59 @@ async fn differences(vectors: &[Vector], api: &Api) -> Vec<String> {
 
 #[tokio::test]
 async fn some_vectors_get_the_same_findings_from_program_and_proxy() {
-    everywhere_the_same(vectors(40)).await;
+    everywhere_the_same(vectors(None, 40)).await;
+}
+
+/// All vectors of one pack, some of which are megabytes.
+async fn every_vector_of(pack: &str) {
+    let all = vectors(Some(pack), 1);
+    assert!(all.len() >= 10, "{} vectors of {pack}", all.len());
+    everywhere_the_same(all).await;
 }
 
 #[tokio::test]
-async fn every_vector_gets_the_same_findings_from_program_and_proxy_full_run() {
-    let all = vectors(1);
-    assert!(all.len() >= 600, "{} vectors", all.len());
-    everywhere_the_same(all).await;
+async fn every_vector_of_sms_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("sms").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_email_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("email").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_webmessaging_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("webmessaging").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_whatsapp_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("whatsapp").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_facebook_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("facebook").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_instagram_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("instagram").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_apple_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("apple").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_open_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("open").await;
+}
+
+#[tokio::test]
+async fn every_vector_of_unknown_channel_is_judged_the_same_everywhere_full_run() {
+    every_vector_of("unknown-channel").await;
 }
 
 /// A platform that has the vectors' conversations, and a token for everybody.

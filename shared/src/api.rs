@@ -221,10 +221,13 @@ pub struct Event {
     /// Attempts begun by then.
     pub attempt: u32,
     /// Why, where there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// When the next thing was to be done, as planned at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// The platform's own time for it, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_at: Option<Timestamp>,
 }
 

@@ -174,32 +174,39 @@ pub struct Search {
     pub candidates: Vec<PlatformId>,
 }
 
-/// The part of a message that the state machine owns. Times are the proxy's clock unless named otherwise.
+/// The part of a message that the state machine owns. Times are the proxy's clock unless named otherwise. What is
+/// not known is left out of its JSON: most of a young message's is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Delivery {
     /// Where the message is.
     pub state: State,
     /// The highest status the platform reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_status: Option<PlatformStatus>,
     /// Why it is there, where that is not plain from the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// POSTs begun so far.
     pub attempts: u32,
     /// Looks made since it was submitted.
     pub looks: u32,
     /// When something is to be done next; `None` when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// When the submission was stored.
     pub accepted_at: Timestamp,
     /// Not to be sent before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// Given up if not sent by this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// When the first attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_attempt_at: Option<Timestamp>,
     /// When the latest attempt began.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_at: Option<Timestamp>,
     /// True from the first attempt whose outcome stayed unknown until the platform names the message: it may
     /// have it, so nothing that claims it was not sent can become of it.
@@ -212,23 +219,31 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
     /// When the platform's yes arrived here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Timestamp>,
     /// When it was last looked at on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
     /// When a delivered or read receipt was first seen here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_seen_at: Option<Timestamp>,
     /// When it ended; moves when a late receipt ends it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// The platform's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_id: Option<PlatformId>,
     /// The platform's own word for its status, as last reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_word: Option<String>,
     /// Platform clock: when the platform created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_created_at: Option<Timestamp>,
     /// Platform clock: when it was delivered, or read if no delivered time was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_delivered_at: Option<Timestamp>,
     /// Platform clock: when it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_read_at: Option<Timestamp>,
     /// The SLA threshold in force when it was accepted, in milliseconds.
     pub threshold_ms: u64,

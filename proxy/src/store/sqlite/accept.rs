@@ -2,7 +2,7 @@
 
 use super::audit::entries_waiting;
 use super::removal::used_bytes;
-use super::rows::{all, first, insert_event, json, stored_message_id, to_json, to_sparse_json};
+use super::rows::{all, first, insert_event, json, stored_message_id, to_json};
 use super::steps::event;
 use super::turns;
 use crate::store::{Accepted, Error, NewSubmission, Resend};
@@ -49,8 +49,8 @@ impl Prepared {
             payload: new.payload.to_bytes(),
             recipients: to_json("recipients", &new.payload.to)?,
             preview: new.payload.preview(120),
-            delivery: to_sparse_json("delivery", &new.delivery)?,
-            event: to_sparse_json("event", &event)?,
+            delivery: to_json("delivery", &new.delivery)?,
+            event: to_json("event", &event)?,
             new,
         })
     }
@@ -172,7 +172,7 @@ fn note_resend(
     let mut event = event(EventKind::Resent, Actor::User, &original, new.delivery.accepted_at);
     let text = format!("Sent once more as {}: {}", new.message_id, resend.why);
     event.reason = Some(Reason::new("resend", text));
-    insert_event(connection, position, &to_sparse_json("event", &event)?)?;
+    insert_event(connection, position, &to_json("event", &event)?)?;
     Ok(None)
 }
 

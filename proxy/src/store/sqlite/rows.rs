@@ -172,16 +172,6 @@ pub fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Er
     serde_json::from_str(text).map_err(|error| Error::Corrupt { what, detail: error.to_string() })
 }
 
-/// A record as it is stored: what is empty is left out, because most of a young message's is.
-pub fn to_sparse_json<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
-    let corrupt = |error: serde_json::Error| Error::Corrupt { what, detail: error.to_string() };
-    let mut value = serde_json::to_value(value).map_err(corrupt)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.retain(|_, field| !field.is_null());
-    }
-    serde_json::to_string(&value).map_err(corrupt)
-}
-
 /// A value as it is stored.
 pub fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Corrupt { what, detail: error.to_string() })

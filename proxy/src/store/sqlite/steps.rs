@@ -3,9 +3,7 @@
 //! [`apply`] is the only writer of states. Row, event and audit entries of a step go into one transaction.
 
 use super::audit::count_waiting;
-use super::rows::{
-    self, MESSAGE, all, first, insert_event, stored_message_id, to_json, to_sparse_json, unsigned,
-};
+use super::rows::{self, MESSAGE, all, first, insert_event, stored_message_id, to_json, unsigned};
 use super::turns;
 use crate::store::{Applied, Change, Claim, Error, Work};
 use rusqlite::{Connection, params};
@@ -230,7 +228,7 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
             next.judgement().verdict.as_str(),
             next.due_at.map(Timestamp::unix_ms),
             next.platform_id.as_ref().map(|id| id.as_str()),
-            to_sparse_json("delivery", next)?,
+            to_json("delivery", next)?,
             change.channel.as_ref().map(|channel| channel.as_str()),
             change.keep_claim,
             next.ended_at.map(Timestamp::unix_ms),
@@ -242,7 +240,7 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
     if let Some(kind) = step.event {
         let mut event = event(kind, change.actor, next, now);
         event.reason = step.note.or(event.reason);
-        insert_event(connection, position, &to_sparse_json("event", &event)?)?;
+        insert_event(connection, position, &to_json("event", &event)?)?;
     }
     if step.duplicate_prevented {
         insert_prevented(connection, &message, next, now)?;

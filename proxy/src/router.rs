@@ -10,14 +10,15 @@ use crate::routes::{
 };
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use shared::api::path;
 use shared::json::BODY_BYTES_MAX;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -66,9 +67,12 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .route(path::OPENAPI, get(openapi::find_openapi))
         .route(path::SANDBOX, get(sandbox::forward).put(sandbox::forward))
         .route("/api/{*rest}", axum::routing::any(no_such_call))
-        .layer(from_fn_with_state(Arc::clone(&access), access::check_caller))
-        .layer(set(header::CACHE_CONTROL, "no-store"))
-        .layer(set(header::VARY, "Origin, Sec-Fetch-Site"))
+        .layer(
+            ServiceBuilder::new()
+                .layer(set(header::VARY, "Origin, Sec-Fetch-Site"))
+                .layer(set(header::CACHE_CONTROL, "no-store"))
+                .layer(from_fn_with_state(Arc::clone(&access), access::check_caller)),
+        )
         .with_state(state.clone());
     let health = Router::new()
         .route("/healthz", get(health::healthz))
@@ -86,27 +90,32 @@ pub fn router(state: AppState, access: Arc<Access>, console: Arc<Console>) -> Ro
         .merge(health)
         .merge(page)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .layer(from_fn_with_state(access, access::check_host))
-        .layer(from_fn(problem_for_large_body))
-        .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(set(header::REFERRER_POLICY, "no-referrer"))
-        .layer(set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
-        .layer(set(
-            HeaderName::from_static("permissions-policy"),
-            "camera=(), microphone=(), geolocation=(), payment=(), usb=(), clipboard-read=()",
-        ))
-        .layer(CatchPanicLayer::custom(|_| {
-            Failure::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something went wrong in the proxy",
-            )
-            .into_response()
-        }))
+        // One stack of layers, the outermost first: a router pays for each layer it is given with an allocation or two
+        // in every request.
+        .layer(
+            ServiceBuilder::new()
+                .layer(CatchPanicLayer::custom(|_| {
+                    Failure::new(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "internal",
+                        "Something went wrong in the proxy",
+                    )
+                    .into_response()
+                }))
+                .layer(set(
+                    HeaderName::from_static("permissions-policy"),
+                    "camera=(), microphone=(), geolocation=(), payment=(), usb=(), clipboard-read=()",
+                ))
+                .layer(set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+                .layer(set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+                .layer(set(header::REFERRER_POLICY, "no-referrer"))
+                .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                .map_response(problem_for_large_body)
+                .layer(from_fn_with_state(access, access::check_host))
+                .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+                .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+                .layer(axum::extract::DefaultBodyLimit::disable()),
+        )
 }
 
 fn set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
@@ -122,23 +131,15 @@ async fn method_not_allowed() -> Failure {
 }
 
 /// The body limit answers in plain text; callers of the API get a problem like any other.
-async fn problem_for_large_body(
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> axum::response::Response {
-    let response = next.run(request).await;
+fn problem_for_large_body(response: Response) -> Response {
     let is_problem = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind == "application/problem+json");
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE && !is_problem {
-        return Failure::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "The request is too large",
-        )
-        .detail(format!("A request may have {BODY_BYTES_MAX} bytes."))
-        .into_response();
+    if response.status() != StatusCode::PAYLOAD_TOO_LARGE || is_problem {
+        return response;
     }
-    response
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large")
+        .detail(format!("A request may have {BODY_BYTES_MAX} bytes."))
+        .into_response()
 }

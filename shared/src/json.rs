@@ -330,5 +330,17 @@ mod tests {
                 && of("-1.5e300") == of("1.5e300")
         );
         assert!(!of("18446744073709551616") && !of("-9223372036854775809"));
+        // What is no whole number past 64 bits is passed on as well as it can be.
+        assert!(of("1.0") && of("-1.0") && of("0.5") && of("-1.5e18") && of("1e18"));
+    }
+
+    #[test]
+    fn takes_eight_mebibytes_and_not_one_byte_more() {
+        assert_eq!(BODY_BYTES_MAX, 8_388_608);
+        let mut text = r#"{"from":"a","to":["b"],"type":"text/plain","content":"c"}"#.to_owned();
+        text.push_str(&" ".repeat(BODY_BYTES_MAX - text.len()));
+        assert!(decode::<Payload>(text.as_bytes()).is_ok());
+        text.push(' ');
+        assert!(fault(&text).message.contains("8388609 bytes are more than"), "{}", fault(&text));
     }
 }

@@ -283,6 +283,7 @@ mod tests {
             let (single, multi) = whole.encoding.limits();
             let room = if whole.count == 1 { single } else { multi };
             assert!(segments.iter().all(|one| one.units <= room));
+            assert_eq!(whole.capacity, room * whole.count);
         }
     }
 
@@ -296,6 +297,32 @@ mod tests {
         assert_eq!(segments[0].torn, Some(family));
         assert_eq!((segments[0].units, segments[1].torn.clone()), (67, None));
         assert!(super::segments(&"😀".repeat(40)).iter().all(|one| one.torn.is_none()));
+    }
+
+    #[test]
+    fn what_people_see_as_one_character_is_one() {
+        assert_eq!(seen("e\u{301}👩‍👩‍👧a").collect::<Vec<_>>(), ["e\u{301}", "👩‍👩‍👧", "a"]);
+        assert_eq!(Encoding::Gsm7.as_str(), "GSM-7");
+        assert_eq!(Encoding::Ucs2.as_str(), "UCS-2");
+    }
+
+    /// Each character that is replaced, by what; all that a phone's keyboard and a word processor put in by themselves.
+    #[test]
+    fn every_typographic_character_has_its_plain_one() {
+        for (typography, plain) in [
+            ("‘’‚‛′`´", "'"),
+            ("“”„‟″«»", "\""),
+            ("‐‑‒–—―−", "-"),
+            ("…", "..."),
+            ("•·", "*"),
+            ("×", "x"),
+            ("\t\u{a0}\u{2000}\u{2009}\u{200a}\u{202f}\u{205f}\u{3000}", " "),
+            ("\u{200b}\u{2060}\u{feff}\u{ad}", ""),
+        ] {
+            for character in typography.chars() {
+                assert_eq!(saving(&character.to_string()).unwrap().text, plain, "{character:?}");
+            }
+        }
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Table {
             if bytes.len() > ROW_BYTES_MAX {
                 let first = first_line(bytes);
                 let open = scan.open.unwrap_or(0).min(first.len());
+                let open = lossy(&first[..open]).len();
                 let max = ROW_BYTES_MAX.to_string();
                 let (rule, problem): (&ReadingRule, _) = match scan.open {
                     Some(_) => (&TABLE_QUOTE, "The quote is never closed"),
@@ -155,7 +156,7 @@ impl Table {
                 let values = [("problem", problem), ("max", max.as_str())];
                 let mut read = self.stop(rule, &values, first, bytes.len());
                 if let Step::Fault(fault) = &mut read.step {
-                    fault.bytes = open..first.len().min(open + 1).max(open);
+                    fault.mean(open..open + 1);
                 }
                 return read;
             }
@@ -171,14 +172,17 @@ impl Table {
             self.lines = line;
             let used = text.len() + line_end(&bytes[text.len()..], true).unwrap_or(0);
             let finding = TABLE_QUOTE.found("", &[("problem", "The quote is never closed")]);
-            let fault = Fault { finding, row, line, text: lossy(text), bytes: open..open + 1 };
-            return Read { used, step: Step::Fault(fault.within()) };
+            let open = lossy(&text[..open.min(text.len())]).len();
+            let mut fault = Fault { finding, row, line, text: lossy(text), bytes: 0..0 };
+            fault.mean(open..open + 1);
+            return Read { used, step: Step::Fault(fault) };
         }
         self.rows = row;
         self.lines += raw.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
         let fault = |finding, text: Cow<'a, str>, bytes| {
-            let fault = Fault { finding, row, line, text, bytes };
-            Read { used: end.used, step: Step::Fault(fault.within()) }
+            let mut fault = Fault { finding, row, line, text, bytes: 0..0 };
+            fault.mean(bytes);
+            Read { used: end.used, step: Step::Fault(fault) }
         };
         let text = match str::from_utf8(raw) {
             Ok(text) => text,
@@ -227,17 +231,10 @@ impl Table {
 }
 
 impl Fault<'_> {
-    /// With its bytes inside the text and at the borders of characters.
-    fn within(mut self) -> Self {
-        let border = |mut at: usize| {
-            at = at.min(self.text.len());
-            while !self.text.is_char_boundary(at) {
-                at -= 1;
-            }
-            at
-        };
-        self.bytes = border(self.bytes.start)..border(self.bytes.end);
-        self
+    /// Means these bytes of its text, and whole characters.
+    fn mean(&mut self, bytes: Range<usize>) {
+        self.bytes =
+            self.text.floor_char_boundary(bytes.start)..self.text.ceil_char_boundary(bytes.end);
     }
 }
 

@@ -308,6 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn every_place_wants_its_value_and_one_without_a_default_decides() {
+        let mut template = of(APPLICATION_JSON, json!({"x": ["{{a|1}}", {"y": "{{b}} {{c|2}}"}]}));
+        template.from = "{{c|3}}".into();
+        template.attachments.push(Attachment {
+            filename: "{{a}}.pdf".into(),
+            url: Some("https://example.com/{{d}}".into()),
+            ..Attachment::default()
+        });
+        let names: Vec<(String, bool)> =
+            wanted(&template).into_iter().map(|one| (one.name, one.is_required)).collect();
+        let expected = [("c", false), ("to", true), ("a", true), ("b", true), ("d", true)];
+        assert_eq!(names, expected.map(|(name, required)| (name.to_owned(), required)));
+    }
+
+    #[test]
+    fn a_name_has_at_most_64_characters() {
+        let longest = "ü".repeat(64);
+        let given = values(&[("to", "a"), (longest.as_str(), "x")]);
+        let filled = fill(&of(TEXT_PLAIN, format!("{{{{{longest}}}}}").into()), &given);
+        assert_eq!((filled.payload.content, filled.findings.len()), ("x".into(), 0));
+        let longer = format!("{{{{{longest}n}}}}");
+        let filled = fill(&of(TEXT_PLAIN, longer.into()), &values(&[("to", "a")]));
+        assert_eq!(codes(&filled), [("template.syntax", "/content")]);
+        assert!(filled.findings[0].what.contains("more than 64"), "{}", filled.findings[0].what);
+    }
+
+    #[test]
     fn values_are_escaped_for_where_they_stand() {
         let given = values(&[("to", "a"), ("x", "<b>\"&'/ü")]);
         let html = fill(&of(TEXT_HTML, "<p>{{x}}</p>".into()), &given).payload;

@@ -57,6 +57,10 @@ fn row_44_faults_name_the_row_of_the_file_and_the_rows_around_them_are_read() {
     let stray = "a,b\n1,x\"y\n\"p\"q,2\n3,4\n";
     assert_eq!(faults(stray), [fault(2, "table.quote", "\""), fault(3, "table.quote", "q")]);
     assert_eq!(all(stray.as_bytes(), 3).0.last().unwrap().0, 4);
+    // Whole characters are meant, and what is no character moves nothing.
+    assert_eq!(faults("a,b\n1,\"p\"é\n"), [fault(2, "table.quote", "é")]);
+    let unclosed = all(b"a,b\n\xff\xc3\xa9,\"x\n1,2\n", 5).1;
+    assert_eq!(unclosed, [fault(2, "table.quote", "\"")]);
     // A quote that is never closed costs its line, not the rest of the file.
     assert_eq!(faults("a,b\n1,\"x\n2,y\n3,z\n"), [fault(2, "table.quote", "\"")]);
     let rows: Vec<(u64, u64)> =
@@ -70,6 +74,24 @@ fn row_44_faults_name_the_row_of_the_file_and_the_rows_around_them_are_read() {
     assert_eq!(all(&[b"\xff\xfe".as_slice(), &utf16].concat(), 5).1[0].1, "input.encoding");
     let broken = all(b"a,b\n1,\xc3(\n2,3\n", 4);
     assert_eq!((broken.0.len(), &broken.1[0]), (2, &fault(2, "input.encoding", "\u{fffd}")));
+}
+
+#[test]
+fn utf_16_is_told_from_a_text_of_nuls() {
+    for (bytes, problem) in [
+        (b"\xff\xfef\0".as_slice(), Some("it begins like UTF-16")),
+        (b"\xfe\xff\0f", Some("it begins like UTF-16")),
+        (b"f\0r\0", Some("it looks like UTF-16")),
+        (b"\0f\0r", Some("it looks like UTF-16")),
+        (b"\0\0\0\0", None),
+        (b"\0f\0\0", None),
+        (b"\0\0\0f", None),
+        (b"f\0\0\0", None),
+        (b"\0\0f\0", None),
+        (b"from", None),
+    ] {
+        assert_eq!(utf16(bytes), problem, "{bytes:?}");
+    }
 }
 
 #[test]
@@ -114,7 +136,7 @@ fn row_44_a_row_that_never_ends_is_given_up() {
         panic!("no fault");
     };
     assert_eq!((fault.row, fault.finding.code.as_str(), &*fault.text), (2, "table.quote", "1,\"x"));
-    assert_eq!(&fault.text[fault.bytes], "\"");
+    assert_eq!((&fault.text[fault.bytes], fault.line), ("\"", 2));
     // At its most it may still end; one byte more and it is given up.
     let mut longest = "x".repeat(ROW_BYTES_MAX);
     assert!(matches!(Table::default().next(longest.as_bytes(), false).step, Step::More));
@@ -240,7 +262,13 @@ fn what_is_written_is_read_again() {
     let (rows, faults) = all(text.as_bytes(), 5);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(rows[1].2, values);
-    assert!(text.contains("\"say \"\"hi\"\"\",\"two\r\nlines\""), "{text}");
+    // Quotes stand where they are needed and nowhere else.
+    let written =
+        "plain,,\"a,b\",\"say \"\"hi\"\"\",\"two\r\nlines\",\" led\",=1+1,é✓,\"\u{feff}x\",'\r\n";
+    assert!(text.contains(written), "{text}");
+    let mut spaces = String::new();
+    write_row(&mut spaces, ["", "trailed ", "in between"]);
+    assert_eq!(spaces, "\"\",\"trailed \",in between\r\n");
     let mut single = String::new();
     write_row(&mut single, ["n"]);
     write_row(&mut single, [""]);

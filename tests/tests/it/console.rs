@@ -196,16 +196,26 @@ async fn a_template_asks_for_its_values_and_is_never_sent_with_a_hole() {
     let console = Console::open().await;
     let browser = &console.browser;
     console.address(SMS_CONVERSATION, SMS_RECIPIENT).await;
-    browser.write("content-input", "Hello {{name}}, your order {{order|88}} is here").await;
+    let template = "Hello {{name}} of {{town}}, your order {{order|88}} is here";
+    browser.write("content-input", template).await;
     let missing = format!("{}[data-code=\"template.missing\"]", by_id("finding"));
     browser.find_css(&missing).await;
     browser.click("review-button").await;
     assert!(browser.all(&by_id("send-button")).await.is_empty(), "it could be sent");
+    // The first finding stands under the field, the others are a click away.
+    assert_eq!(browser.all(&missing).await.len(), 1);
+    browser.click("more-findings").await;
+    eventually("both findings are shown", async || {
+        let shown = browser.all(&missing).await.len();
+        found(shown == 2, shown)
+    })
+    .await;
+    browser.write("value-town", "Porto").await;
     browser.write("value-name", "Ana").await;
     browser.gone(&missing).await;
     let id = console.send().await;
     let message = console.waybill.api.message(&id).await;
-    assert_eq!(message["payload"]["content"], "Hello Ana, your order 88 is here");
+    assert_eq!(message["payload"]["content"], "Hello Ana of Porto, your order 88 is here");
     console.end().await;
 }
 

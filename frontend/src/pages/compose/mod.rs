@@ -21,6 +21,7 @@ use crate::state::assess::Field;
 use crate::{browser, words};
 use desk::Desk;
 use leptos::prelude::*;
+use shared::finding::Finding;
 
 /// The page.
 #[component]
@@ -139,28 +140,56 @@ fn Head() -> impl IntoView {
     }
 }
 
-/// What is shown under a field: the first thing wrong with it, and how many more there are.
+/// Most findings shown under one field. More of them are more of the same.
+const FINDINGS_MAX: usize = 20;
+
+/// What is shown under a field: the first thing wrong with it, and on demand the others.
 fn findings(field: Field) -> impl IntoView {
     let desk = expect_context::<Desk>();
     let found = Memo::new(move |_| desk.findings(field));
-    move || {
-        let found = found.get();
-        let more = found.len().saturating_sub(1);
-        let first = found.into_iter().next()?;
-        let label =
-            desk.draft.with_untracked(|draft| fixes::fix(&first, draft)).map(|fix| fix.label);
-        let mended = first.clone();
-        // Worked out anew at the click: the draft may have changed under a finding that stayed the same.
-        let mend = Callback::new(move |()| {
-            if let Some(fix) = desk.draft.with_untracked(|draft| fixes::fix(&mended, draft)) {
-                desk.edit(field, |draft| *draft = fix.draft);
-            }
-        });
-        Some(view! {
-            <FindingNote finding=first fix=label mend/>
-            {(more > 0).then(|| view! { <p class="hint">{format!("and {more} more")}</p> })}
-        })
+    let is_open = RwSignal::new(false);
+    let shown = move || {
+        let most = if is_open.get() { FINDINGS_MAX } else { 1 };
+        found.with(|found| found.iter().take(most).cloned().collect::<Vec<_>>())
+    };
+    let others = Memo::new(move |_| found.read().len().saturating_sub(1));
+    let label = move || match is_open.get() {
+        true => "Show the first only".to_owned(),
+        false => format!("Show {} more", others.get().min(FINDINGS_MAX - 1)),
+    };
+    let is_cut = move || is_open.get() && others.get() >= FINDINGS_MAX;
+    view! {
+        {move || shown().into_iter().map(|finding| note(desk, field, finding)).collect_view()}
+        <Show when=move || others.get() != 0>
+            <p class="row small hint">
+                <button
+                    type="button"
+                    class="b b-tiny b-quiet"
+                    data-testid="more-findings"
+                    aria-expanded=move || is_open.get().to_string()
+                    on:click=move |_| is_open.update(|is_open| *is_open = !*is_open)
+                >
+                    {label}
+                </button>
+                <Show when=is_cut>
+                    {move || format!("{FINDINGS_MAX} of {} are shown.", others.get() + 1)}
+                </Show>
+            </p>
+        </Show>
     }
+}
+
+/// One finding, with the button that mends it where there is one.
+fn note(desk: Desk, field: Field, finding: Finding) -> impl IntoView {
+    let label = desk.draft.with_untracked(|draft| fixes::fix(&finding, draft)).map(|fix| fix.label);
+    let mended = finding.clone();
+    // Worked out anew at the click: the draft may have changed under a finding that stayed the same.
+    let mend = Callback::new(move |()| {
+        if let Some(fix) = desk.draft.with_untracked(|draft| fixes::fix(&mended, draft)) {
+            desk.edit(field, |draft| *draft = fix.draft);
+        }
+    });
+    view! { <FindingNote finding fix=label mend/> }
 }
 
 fn pretty(value: &impl serde::Serialize) -> String {

@@ -12,8 +12,9 @@
 //! waybill.sqlite.replaced-…  what a restore replaced
 //! ```
 
-use super::{Damage, OpenError, audit, bring_up_to_date, damaged_or, first_damage, inspect};
-use super::{prepare, rows, steps};
+use super::{Damage, OpenError, audit, bring_up_to_date, commit_at, damaged_or, first_damage};
+use super::{inspect, prepare, rows, steps};
+use crate::failpoint::{self, Commit, Point};
 use crate::store::Change;
 use rusqlite::{Connection, OpenFlags};
 use shared::api::Actor;
@@ -284,7 +285,7 @@ fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error
     for name in &names {
         audit::start_stream(&transaction, name, "the database was restored from a backup")?;
     }
-    transaction.commit()?;
+    commit_at(transaction, Commit::RestoreStreams)?;
     Ok(names.len())
 }
 
@@ -330,7 +331,7 @@ fn doubt(
             }
         }
     }
-    transaction.commit()?;
+    commit_at(transaction, Commit::RestoreDoubt)?;
     Ok(doubtful)
 }
 
@@ -341,8 +342,11 @@ fn decide(database: &Path, replaced: &Path) -> io::Result<()> {
     let written = beside(database, ".restoring-new");
     fs::write(&written, name)?;
     File::open(&written)?.sync_all()?;
+    failpoint::hit(Point::BeforeCommit(Commit::Restore));
     fs::rename(&written, &marker)?;
-    sync_parent(database)
+    sync_parent(database)?;
+    failpoint::hit(Point::AfterCommit(Commit::Restore));
+    Ok(())
 }
 
 /// Ends a restore that was decided and not finished. Does nothing when there is none.

@@ -105,13 +105,14 @@ fn nothing_is_lost_and_nothing_doubled_whatever_the_seed() {
         );
     }
     println!(
-        "sim: {} seeds, {} failed, {} processes, {} letters, {} posts, {} batches posted, {} steps, {} \
-         simulated hours, in {:.1} s",
+        "sim: {} seeds, {} failed, {} processes, {} letters, {} posts, {} tokens refused, {} batches \
+         posted, {} steps, {} simulated hours, in {:.1} s",
         outcomes.len(),
         failed.len(),
         sum(|one| one.lives),
         sum(|one| one.letters),
         sum(|one| one.posts),
+        sum(|one| one.token_refusals),
         sum(|one| one.batches),
         sum(|one| one.steps),
         sum(|one| one.seconds) / 3600,

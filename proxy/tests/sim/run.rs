@@ -27,6 +27,7 @@ pub struct Outcome {
     pub lives: u64,
     pub letters: u64,
     pub posts: u64,
+    pub token_refusals: u64,
     pub batches: u64,
     pub seconds: u64,
 }
@@ -100,6 +101,7 @@ pub fn run_under(seed: u64, weather: impl FnOnce(i64, &mut Dice) -> Weather) -> 
         lives,
         letters: u64::try_from(letters).unwrap(),
         posts: stage.upstreams.iter().map(|one| one.now().posts).sum(),
+        token_refusals: stage.upstreams.iter().map(|one| one.now().token_refusals).sum(),
         batches: stage.auditors.iter().map(|one| one.posts()).sum(),
         seconds: u64::try_from((world.now_ms() - begin) / 1000).unwrap(),
     }

@@ -4,6 +4,7 @@
 use crate::auditor::{self, Auditor};
 use crate::network::{Desk, Network};
 use crate::people::{Deed, People, TOKEN};
+use crate::rollback::{self, Operator};
 use crate::upstream::Upstream;
 use crate::world::{Dice, World, queueing};
 use axum::Router;
@@ -38,6 +39,16 @@ pub struct Stage {
     /// When people do something, what, and how often the clock jumps.
     pub dice: Dice,
     pub next_deed_at: i64,
+    pub operator: Option<Operator>,
+    /// The number of the process that lives.
+    pub life: u32,
+}
+
+impl Stage {
+    /// True when an older copy of the database was put in place.
+    pub fn has_gone_back(&self) -> bool {
+        self.operator.as_ref().is_some_and(Operator::has_gone_back)
+    }
 }
 
 /// A process that runs.
@@ -134,6 +145,7 @@ impl Life {
     }
 
     fn deed(&self, stage: &mut Stage) {
+        rollback::copy(stage, stage.life);
         let dice = &mut stage.dice;
         let gap = match dice.within(0, 9) {
             0 => dice.ms(60_000, 900_000),

@@ -236,7 +236,7 @@ fn order(letters: &[Letter], details: &BTreeMap<String, MessageDetail>) -> Resul
         lines.sort_by_key(|(_, event, _)| event.seq);
         let mut states: BTreeMap<u64, (State, bool, Option<Timestamp>)> = BTreeMap::new();
         for (position, event, detail) in lines.iter() {
-            if event.kind == EventKind::AttemptStarted {
+            if event.kind == EventKind::AttemptStarted && !is_doubt(event, detail) {
                 for (other, (state, is_free, due_at)) in &states {
                     // One whose time has not come holds nobody up, be it that the clock was set back.
                     let is_due = *state != State::Accepted || *due_at <= Some(event.at);
@@ -256,6 +256,13 @@ fn order(letters: &[Letter], details: &BTreeMap<String, MessageDetail>) -> Resul
         }
     }
     Ok(())
+}
+
+/// True for an attempt that a restore assumes, because there may have been one: nothing was sent with it.
+fn is_doubt(attempt: &Event, detail: &MessageDetail) -> bool {
+    let next = detail.events.iter().find(|event| event.seq > attempt.seq);
+    let reason = next.and_then(|event| event.reason.as_ref());
+    reason.is_some_and(|reason| reason.code == "restored")
 }
 
 /// The chain as an auditor checks it, and that the sink holds every entry of it.

@@ -145,7 +145,7 @@ impl Life {
     }
 
     fn deed(&self, stage: &mut Stage) {
-        rollback::copy(stage, stage.life);
+        rollback::copy(stage, self);
         let dice = &mut stage.dice;
         let gap = match dice.within(0, 9) {
             0 => dice.ms(60_000, 900_000),

@@ -12,7 +12,7 @@
 //!   things cannot be had: a copy from before the first batch begins a stream that names none, because it knows of none;
 //!   and what the sink itself lost of a stream that was replaced is not missed by anybody.
 
-use crate::life::Stage;
+use crate::life::{Life, Stage};
 use crate::upstream::Upstream;
 use crate::world::Dice;
 use proxy::store::sqlite::backup;
@@ -34,10 +34,11 @@ pub enum Way {
 /// What an operator does in a run, if anything.
 pub struct Operator {
     pub way: Way,
-    /// The life in which the copy is made, and the one before which it is put back.
+    /// The life from which on the copy is made, and the one before which it is put back.
     copied_in: u32,
     back_before: u32,
     copy: PathBuf,
+    dice: Dice,
     /// Set when it was put back: the last batch of each connection that the copy holds.
     gone_back: Option<BTreeMap<String, i64>>,
 }
@@ -46,14 +47,19 @@ impl Operator {
     /// What is done in a run of so many lives.
     pub fn new(seed: u64, deaths: u32, folder: &Path) -> Option<Self> {
         let mut dice = Dice::new(seed, 7);
-        if deaths == 0 || !dice.percent(50) {
+        if deaths == 0 || !dice.percent(60) {
             return None;
         }
         let back_before = dice.within(1, deaths);
         let way = dice.one_of(&[Way::File, Way::Restore]);
-        let copied_in = dice.within(0, back_before - 1);
+        let copied_in = dice.within(0, (back_before - 1) / 2);
         let copy = folder.join("copy.sqlite");
-        Some(Self { way, copied_in, back_before, copy, gone_back: None })
+        Some(Self { way, copied_in, back_before, copy, dice, gone_back: None })
+    }
+
+    /// True when this life is one whose doings are forgotten.
+    pub fn is_before(&self, life: u32) -> bool {
+        (self.copied_in..self.back_before).contains(&life)
     }
 
     /// True when it was put back.
@@ -62,10 +68,14 @@ impl Operator {
     }
 }
 
-/// Makes the copy, in the middle of a life, if it is to be made in this one.
-pub fn copy(stage: &Stage, life: u32) {
-    let Some(operator) = &stage.operator else { return };
-    if operator.copied_in == life && !operator.copy.exists() && !operator.has_gone_back() {
+/// Makes the copy at some moment from this life on, mostly of a database that has an audit already.
+pub fn copy(stage: &mut Stage, life: &Life) {
+    let Some(operator) = &mut stage.operator else { return };
+    if !operator.is_before(stage.life) || operator.copy.exists() {
+        return;
+    }
+    let has_audit = life.number("SELECT count(*) FROM streams") > Some(0);
+    if operator.dice.percent(if has_audit { 60 } else { 5 }) {
         backup::back_up(&stage.database, &operator.copy).unwrap();
         stage.world.trace("the database is copied");
     }

@@ -87,7 +87,11 @@ pub fn run_under(seed: u64, weather: impl FnOnce(i64, &mut Dice) -> Weather) -> 
     for number in 0..=deaths {
         let death = match number {
             _ if number == deaths => Death::Never,
-            _ if dice.percent(60) => Death::Point(dice.within(1, 120), calm_from),
+            // Long enough for batches to be sealed and shipped that the copy does not hold.
+            _ if stage.operator.as_ref().is_some_and(|one| one.is_before(number)) => {
+                Death::At(world.now_ms() + dice.ms(20_000, 150_000))
+            }
+            _ if dice.percent(60) => Death::Point(dice.within(1, 160), calm_from),
             _ => Death::At(world.now_ms() + dice.ms(0, 60_000)),
         };
         lives += 1;

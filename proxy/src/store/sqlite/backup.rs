@@ -290,7 +290,8 @@ fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error
 }
 
 /// Makes the outcome unknown of everything that may have been sent after the backup was made. To the state machine
-/// that is an attempt, begun when the message was accepted, whose answer nobody has.
+/// that is an attempt, begun when the message was accepted, whose answer nobody has. What is planned for later was not
+/// sent; what is not planned may have been, also where this machine's clock is behind the one it was accepted by.
 fn doubt(
     connection: &mut Connection,
     connections: &[(ConnectionName, Policy)],
@@ -302,7 +303,8 @@ fn doubt(
         let waiting = rows::all(
             &transaction,
             "SELECT id, accepted_at FROM messages WHERE connection = ?1 \
-             AND (state = 'retry_wait' OR (state = 'accepted' AND due_at <= ?2)) ORDER BY position",
+             AND (state = 'retry_wait' OR (state = 'accepted' AND (due_at <= ?2 OR due_at <= accepted_at))) \
+             ORDER BY position",
             (name.as_str(), now.unix_ms()),
             |row| Ok((rows::stored_message_id(row.get(0)?)?, rows::timestamp(row.get(1)?))),
         )?;

@@ -27,7 +27,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const VARIABLE: &str = "WAYBILL_FAILPOINT";
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Long enough for three looks over a minute, where keys are forgotten and the process died with something in flight.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How soon it must serve again.
 const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// Most of the time is spent waiting for receipts and for a batch to be closed.

@@ -1,13 +1,13 @@
 //! Named places at which a debug build can be made to die, to prove that dying there loses and doubles nothing.
 //!
-//! There is one before and one after every commit of a transition and every call to somebody else. The list is
+//! There is one before and one after every commit of the store and every call to somebody else. The list is
 //! closed: a place that does not exist cannot be written down, and a test can go through all of them.
 //! `WAYBILL_FAILPOINT=T3.after_commit:2` kills the process with SIGKILL when it comes to that place for the
 //! second time: no destructor, no flush, no answer. An unknown name ends the start and prints every name there
 //! is. A simulation, in which one thread is the whole process, learns of every place by [`observe`] instead.
 //! In a release build [`hit`] is empty and the variable means nothing.
 
-use crate::store::{Applied, Work};
+use crate::store::{Applied, Recorded, Shipped, Work};
 use shared::delivery::{Happening, State};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,8 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The variable that arms one point.
 pub const VARIABLE: &str = "WAYBILL_FAILPOINT";
 
-/// A transaction of the store, by what it writes. T7 is missing: the dialect `guide` asks by repeating, so
-/// what a look would have found is found by T3.
+/// A transaction of the store, by what it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
     /// T1: a new submission.
@@ -33,8 +32,10 @@ pub enum Commit {
     T5,
     /// T6: nobody knows what became of the attempt.
     T6,
-    /// T6 at the start of a process, for attempts the last one left open.
+    /// T6 at the start of a process, for attempts the last one left open; claims it held end, too.
     Recovery,
+    /// T7: a look found it on the platform.
+    T7,
     /// T8: it may be repeated.
     T8,
     /// T9: only a person can decide.
@@ -57,8 +58,24 @@ pub enum Commit {
     T17,
     /// T18: the sink has a batch.
     T18,
+    /// A batch without entries is sealed, because nothing else was for some time.
+    Heartbeat,
     /// The sink did not take a batch.
     NotShipped,
+    /// Batches the sink lost are on their way again.
+    ShipAgain,
+    /// The sink proved that this database was rolled back, and a new stream begins.
+    Forked,
+    /// A person began a new stream.
+    NewStream,
+    /// A person had batches posted at once that waited.
+    Resume,
+    /// Bodies of batches are forgotten that were acknowledged long ago.
+    Forget,
+    /// Messages are removed that ended long ago.
+    Removal,
+    /// A person had a message tried again at once.
+    Hurried,
     /// Messages are claimed to be sent.
     ClaimSend,
     /// Messages are claimed to expire.
@@ -67,12 +84,24 @@ pub enum Commit {
     ClaimReconcile,
     /// Messages are claimed to be looked at.
     ClaimLook,
+    /// Nothing could be claimed, but some turned out to wait behind another of their conversation.
+    Hold,
+    /// A claim is given back with nothing done.
+    Release,
     /// A conversation as just read.
     Conversation,
+    /// The tables are made, or brought up to date.
+    Schema,
+    /// New streams in a database that is being restored.
+    RestoreStreams,
+    /// What may have been sent since, in a database that is being restored.
+    RestoreDoubt,
+    /// From here on the restored database is the one in use.
+    Restore,
 }
 
 impl Commit {
-    const ALL: [Commit; 24] = [
+    const ALL: [Commit; 39] = [
         Commit::T1,
         Commit::T2,
         Commit::T3,
@@ -80,6 +109,7 @@ impl Commit {
         Commit::T5,
         Commit::T6,
         Commit::Recovery,
+        Commit::T7,
         Commit::T8,
         Commit::T9,
         Commit::T10,
@@ -91,12 +121,26 @@ impl Commit {
         Commit::T16,
         Commit::T17,
         Commit::T18,
+        Commit::Heartbeat,
         Commit::NotShipped,
+        Commit::ShipAgain,
+        Commit::Forked,
+        Commit::NewStream,
+        Commit::Resume,
+        Commit::Forget,
+        Commit::Removal,
+        Commit::Hurried,
         Commit::ClaimSend,
         Commit::ClaimExpire,
         Commit::ClaimReconcile,
         Commit::ClaimLook,
+        Commit::Hold,
+        Commit::Release,
         Commit::Conversation,
+        Commit::Schema,
+        Commit::RestoreStreams,
+        Commit::RestoreDoubt,
+        Commit::Restore,
     ];
 
     fn name(self) -> &'static str {
@@ -108,6 +152,7 @@ impl Commit {
             Commit::T5 => "T5",
             Commit::T6 => "T6",
             Commit::Recovery => "recovery",
+            Commit::T7 => "T7",
             Commit::T8 => "T8",
             Commit::T9 => "T9",
             Commit::T10 => "T10",
@@ -119,17 +164,31 @@ impl Commit {
             Commit::T16 => "T16",
             Commit::T17 => "T17",
             Commit::T18 => "T18",
+            Commit::Heartbeat => "heartbeat",
             Commit::NotShipped => "not_shipped",
+            Commit::ShipAgain => "ship_again",
+            Commit::Forked => "forked",
+            Commit::NewStream => "new_stream",
+            Commit::Resume => "resume",
+            Commit::Forget => "forget",
+            Commit::Removal => "removal",
+            Commit::Hurried => "hurried",
             Commit::ClaimSend => "claim_send",
             Commit::ClaimExpire => "claim_expire",
             Commit::ClaimReconcile => "claim_reconcile",
             Commit::ClaimLook => "claim_look",
+            Commit::Hold => "hold",
+            Commit::Release => "release",
             Commit::Conversation => "conversation",
+            Commit::Schema => "schema",
+            Commit::RestoreStreams => "restore_streams",
+            Commit::RestoreDoubt => "restore_doubt",
+            Commit::Restore => "restore",
         }
     }
 
-    /// Which transition a change was: the happening and where it led.
-    pub fn of_change(happening: &Happening, applied: &Applied) -> Option<Self> {
+    /// Which transition a change was: the state before it, the happening, and where it led.
+    pub fn of_change(before: State, happening: &Happening, applied: &Applied) -> Option<Self> {
         let Applied::Done(delivery) = applied else { return None };
         let commit = match (happening, delivery.state) {
             // What the platform said was about another message.
@@ -137,6 +196,7 @@ impl Commit {
                 Commit::T6
             }
             (Happening::AttemptStarted, _) => Commit::T2,
+            (Happening::Taken { .. }, _) if before == State::Unknown => Commit::T7,
             (Happening::Taken { .. }, _) => Commit::T3,
             (Happening::NotSent { .. }, State::RetryWait) | (Happening::Held { .. }, _) => {
                 Commit::T4
@@ -155,9 +215,20 @@ impl Commit {
             (Happening::HorizonPassed, _) => Commit::T14,
             (Happening::DeadlinePassed, _) => Commit::T15,
             (Happening::Cancelled, _) => Commit::T16,
-            (Happening::Hurried, _) => return None,
+            (Happening::Hurried, _) => Commit::Hurried,
         };
         Some(commit)
+    }
+
+    /// What became of a batch that was posted: the sink's answer and what it brought about.
+    pub fn of_shipping(outcome: &Shipped, recorded: &Recorded) -> Option<Self> {
+        Some(match (recorded, outcome) {
+            (Recorded::Stale, _) => return None,
+            (Recorded::ShippingAgain { .. }, _) => Commit::ShipAgain,
+            (Recorded::Replaced(_), _) => Commit::Forked,
+            (Recorded::Done, Shipped::Acknowledged) => Commit::T18,
+            (Recorded::Done | Recorded::NotHeld, _) => Commit::NotShipped,
+        })
     }
 
     /// The claiming of this work.
@@ -182,12 +253,15 @@ pub enum Call {
     Send,
     /// The read of a conversation for receipts.
     Look,
+    /// The read of a conversation for a message that may be in it.
+    Search,
     /// The POST of a batch to the sink.
     Ship,
 }
 
 impl Call {
-    const ALL: [Call; 5] = [Call::Token, Call::Read, Call::Send, Call::Look, Call::Ship];
+    const ALL: [Call; 6] =
+        [Call::Token, Call::Read, Call::Send, Call::Look, Call::Search, Call::Ship];
 
     fn name(self) -> &'static str {
         match self {
@@ -195,6 +269,7 @@ impl Call {
             Call::Read => "read",
             Call::Send => "send",
             Call::Look => "look",
+            Call::Search => "search",
             Call::Ship => "ship",
         }
     }
@@ -328,7 +403,7 @@ mod tests {
 
     #[test]
     fn what_names_no_point_is_refused_with_the_list() {
-        for text in ["", "T3", "T7.after_commit", "T3.after_commit:0", "T3.after_commit:x"] {
+        for text in ["", "T3", "T19.after_commit", "T3.after_commit:0", "T3.after_commit:x"] {
             assert_eq!(parse(text), None, "{text}");
         }
         let environment = [(VARIABLE.to_owned(), "?".to_owned())];

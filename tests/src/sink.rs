@@ -15,6 +15,15 @@ pub enum Reply {
     Status(u16),
     /// Takes it and closes the connection without an answer.
     Lost,
+    /// Does not take it: 409, and this is the last sequence of the stream that is held.
+    Holds(u64),
+}
+
+impl Reply {
+    /// True when the batch is the sink's afterwards.
+    pub fn takes(self) -> bool {
+        matches!(self, Reply::Status(200..=299) | Reply::Lost)
+    }
 }
 
 /// The sink; it stops listening when it is dropped.
@@ -104,12 +113,11 @@ async fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> 
             state.posts.push((batch, reply));
             reply
         };
-        match reply {
+        let head = match reply {
             Reply::Lost => return Ok(()),
-            Reply::Status(status) => {
-                let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n");
-                stream.write_all(head.as_bytes()).await?;
-            }
-        }
+            Reply::Status(status) => format!("HTTP/1.1 {status} Said\r\n"),
+            Reply::Holds(last) => format!("HTTP/1.1 409 Said\r\nX-Audit-Last-Sequence: {last}\r\n"),
+        };
+        stream.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes()).await?;
     }
 }

@@ -49,11 +49,6 @@ impl Permit {
     pub fn through(self, entrance: Entrance) -> Self {
         Self { entrance: Some(entrance), ..self }
     }
-
-    /// The right to call the host, for whoever makes the call.
-    pub fn into_entrance(self) -> Option<Entrance> {
-        self.entrance
-    }
 }
 
 /// What is left of the budget.

@@ -3,11 +3,11 @@
 //! A 401 refreshes the token once and replays the call with the same bytes: the platform refused it before
 //! doing anything. Redirects and retries of the HTTP client are off, so one call here is one request there.
 
-use super::breaker::CallEnd;
+use super::breaker::{CallEnd, Pass};
 use super::budget::{Budget, Permit, Priority};
-use super::gate::{Closed, Gate};
+use super::gate::{Closed, Entrance, Gate};
 use super::pause::Refusal;
-use super::token::{TokenError, TokenSource};
+use super::token::{Token, TokenError, TokenSource};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
@@ -79,28 +79,18 @@ fn builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("Waybill/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Calls a platform's API with its token.
+/// What calls of one connection need beside HTTP: token, budget and gate. A simulation calls with the same.
 #[derive(Clone)]
-pub struct Caller {
-    client: reqwest::Client,
-    api_url: String,
+pub struct Authority {
     token: TokenSource,
     budget: Budget,
-    /// True while the platform's clock and this machine's are known to disagree.
-    clock_is_off: Arc<AtomicBool>,
     gate: Gate,
 }
 
-impl Caller {
-    /// A caller for the API at `api_url`.
-    pub fn new(
-        client: reqwest::Client,
-        api_url: String,
-        token: TokenSource,
-        budget: Budget,
-        gate: Gate,
-    ) -> Self {
-        Self { client, api_url, token, budget, gate, clock_is_off: Arc::default() }
+impl Authority {
+    /// Calls with this token and budget, through this gate.
+    pub fn new(token: TokenSource, budget: Budget, gate: Gate) -> Self {
+        Self { token, budget, gate }
     }
 
     /// Whether there is a token, refreshed first where needed.
@@ -108,94 +98,19 @@ impl Caller {
         self.token.token().await.map(drop).map_err(|error| self.token.closed(&error))
     }
 
-    /// Makes one call; token, request and a replay end within `timeout`. `path` starts with a slash and is
-    /// built from checked identifiers.
-    pub async fn call(
-        &self,
-        permit: Permit,
-        method: Method,
-        path: &str,
-        key: Option<&str>,
-        body: Option<Bytes>,
-        timeout: Duration,
-    ) -> Result<Answer, CallError> {
+    /// Begins a call; its token, its request and a replay end within `timeout`.
+    pub fn begin(&self, permit: Permit, timeout: Duration) -> Result<Calling<'_>, CallError> {
         let until = Instant::now() + timeout;
-        let mut entrance = match permit.entrance {
+        let entrance = match permit.entrance {
             Some(entrance) => entrance,
             None => self.gate.enter(permit.priority).map_err(CallError::Closed)?,
         };
-        let mut replayed = false;
-        loop {
-            let token = match timeout_at(until, self.token.token()).await {
-                Ok(token) => token.map_err(CallError::Token)?,
-                Err(_) => return Err(CallError::Token(TokenError::slow())),
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            if left < TIME_MIN {
-                return Err(CallError::Token(TokenError::slow()));
-            }
-            let mut request = self
-                .client
-                .request(method.clone(), format!("{}{path}", self.api_url))
-                .timeout(left)
-                .header("accept", "application/json")
-                .bearer_auth(token.value.expose_secret());
-            if let Some(key) = key {
-                request = request.header("x-genesys-client-id", key);
-            }
-            if let Some(body) = &body {
-                request = request.header("content-type", "application/json").body(body.clone());
-            }
-            let began = Instant::now();
-            let pass = entrance.pass().map_err(CallError::Closed)?;
-            let response = match request.send().await {
-                Ok(response) => response,
-                Err(error) if error.is_connect() || error.is_builder() => {
-                    pass.ended(CallEnd::NotConnected);
-                    return Err(CallError::NotSent(describe(&error)));
-                }
-                Err(error) => {
-                    pass.ended(CallEnd::Failed);
-                    return Err(CallError::Ambiguous(describe(&error)));
-                }
-            };
-            let status = response.status();
-            self.learn(response.headers());
-            if status == StatusCode::UNAUTHORIZED && !replayed {
-                pass.ended(CallEnd::Answered);
-                replayed = true;
-                self.token.refused(token.generation);
-                if timeout_at(until, self.budget.permit(Priority::Token)).await.is_err() {
-                    return Err(CallError::Token(TokenError::slow()));
-                }
-                continue;
-            }
-            let wait = stated_wait(response.headers());
-            let date = response.headers().get("date").and_then(|value| value.to_str().ok());
-            let date = date.and_then(wait::http_date);
-            let took = began.elapsed();
-            let bytes_max = if status.is_success() { BODY_BYTES_MAX } else { ERROR_BYTES_MAX };
-            let read = self::body(response, bytes_max).await;
-            let is_well = !status.is_server_error() && (read.is_ok() || !status.is_success());
-            pass.ended(if is_well { CallEnd::Answered } else { CallEnd::Failed });
-            if status == StatusCode::TOO_MANY_REQUESTS {
-                self.budget.refused(wait);
-            } else {
-                self.budget.taken();
-            }
-            let paused = self.note(status.as_u16(), method == Method::POST);
-            let body = match read {
-                Ok(body) => body,
-                // The status alone says what an error means; its body is only words.
-                Err(_) if !status.is_success() => Bytes::new(),
-                Err(error) => return Err(CallError::Ambiguous(error)),
-            };
-            return Ok(Answer { status, body, wait, date, took, paused });
-        }
+        Ok(Calling { authority: self, entrance, until, is_replayed: false })
     }
 
-    /// What an answer's status says about the whole connection.
-    fn note(&self, status: u16, is_send: bool) -> Option<Refusal> {
+    /// What the status of an answer says about the whole connection. The message that was refused waits with it
+    /// where this says why.
+    pub fn judge(&self, status: u16, is_send: bool) -> Option<Refusal> {
         let refusal = Refusal::of_status(status);
         if let Some(refusal) = refusal
             && (is_send || refusal == Refusal::Token)
@@ -212,6 +127,149 @@ impl Caller {
         }
         None
     }
+}
+
+/// A call that has begun.
+pub struct Calling<'a> {
+    authority: &'a Authority,
+    entrance: Entrance,
+    until: Instant,
+    is_replayed: bool,
+}
+
+/// Everything one request needs.
+pub struct Turn {
+    /// The token it goes with.
+    pub token: Token,
+    /// How long it may take.
+    pub left: Duration,
+    /// To be told how it ended.
+    pub pass: Pass,
+}
+
+impl Calling<'_> {
+    /// What the next request of this call needs.
+    pub async fn turn(&mut self) -> Result<Turn, CallError> {
+        let token = match timeout_at(self.until, self.authority.token.token()).await {
+            Ok(token) => token.map_err(CallError::Token)?,
+            Err(_) => return Err(CallError::Token(TokenError::slow())),
+        };
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left < TIME_MIN {
+            return Err(CallError::Token(TokenError::slow()));
+        }
+        let pass = self.entrance.pass().map_err(CallError::Closed)?;
+        Ok(Turn { token, left, pass })
+    }
+
+    /// Whether a request that was answered with this status is to be made once more: its token was refused, so nothing
+    /// was done, and another one may be taken.
+    pub fn is_to_be_replayed(&self, status: u16) -> bool {
+        status == 401 && !self.is_replayed
+    }
+
+    /// Gives up the token of `generation`, and gets what the replay needs of the budget.
+    pub async fn renew(&mut self, generation: u64) -> Result<(), CallError> {
+        self.is_replayed = true;
+        self.authority.token.refused(generation);
+        let permit = self.authority.budget.permit(Priority::Token);
+        match timeout_at(self.until, permit).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(CallError::Token(TokenError::slow())),
+        }
+    }
+}
+
+/// Calls a platform's API with its token.
+#[derive(Clone)]
+pub struct Caller {
+    client: reqwest::Client,
+    api_url: String,
+    authority: Authority,
+    /// True while the platform's clock and this machine's are known to disagree.
+    clock_is_off: Arc<AtomicBool>,
+}
+
+impl Caller {
+    /// A caller for the API at `api_url`.
+    pub fn new(client: reqwest::Client, api_url: String, authority: Authority) -> Self {
+        Self { client, api_url, authority, clock_is_off: Arc::default() }
+    }
+
+    /// Whether there is a token, refreshed first where needed.
+    pub async fn ready(&self) -> Result<(), Closed> {
+        self.authority.ready().await
+    }
+
+    /// Makes one call; token, request and a replay end within `timeout`. `path` starts with a slash and is
+    /// built from checked identifiers.
+    pub async fn call(
+        &self,
+        permit: Permit,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Bytes>,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
+        let budget = &self.authority.budget;
+        let mut calling = self.authority.begin(permit, timeout)?;
+        loop {
+            let Turn { token, left, pass } = calling.turn().await?;
+            let mut request = self
+                .client
+                .request(method.clone(), format!("{}{path}", self.api_url))
+                .timeout(left)
+                .header("accept", "application/json")
+                .bearer_auth(token.value.expose_secret());
+            if let Some(key) = key {
+                request = request.header("x-genesys-client-id", key);
+            }
+            if let Some(body) = &body {
+                request = request.header("content-type", "application/json").body(body.clone());
+            }
+            let began = Instant::now();
+            let response = match request.send().await {
+                Ok(response) => response,
+                Err(error) if error.is_connect() || error.is_builder() => {
+                    pass.ended(CallEnd::NotConnected);
+                    return Err(CallError::NotSent(describe(&error)));
+                }
+                Err(error) => {
+                    pass.ended(CallEnd::Failed);
+                    return Err(CallError::Ambiguous(describe(&error)));
+                }
+            };
+            let status = response.status();
+            self.learn(response.headers());
+            if calling.is_to_be_replayed(status.as_u16()) {
+                pass.ended(CallEnd::Answered);
+                calling.renew(token.generation).await?;
+                continue;
+            }
+            let wait = stated_wait(response.headers());
+            let date = response.headers().get("date").and_then(|value| value.to_str().ok());
+            let date = date.and_then(wait::http_date);
+            let took = began.elapsed();
+            let bytes_max = if status.is_success() { BODY_BYTES_MAX } else { ERROR_BYTES_MAX };
+            let read = self::body(response, bytes_max).await;
+            let is_well = !status.is_server_error() && (read.is_ok() || !status.is_success());
+            pass.ended(if is_well { CallEnd::Answered } else { CallEnd::Failed });
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                budget.refused(wait);
+            } else {
+                budget.taken();
+            }
+            let paused = self.authority.judge(status.as_u16(), method == Method::POST);
+            let body = match read {
+                Ok(body) => body,
+                // The status alone says what an error means; its body is only words.
+                Err(_) if !status.is_success() => Bytes::new(),
+                Err(error) => return Err(CallError::Ambiguous(error)),
+            };
+            return Ok(Answer { status, body, wait, date, took, paused });
+        }
+    }
 
     fn learn(&self, headers: &HeaderMap) {
         let off = clock_off(headers);
@@ -223,7 +281,7 @@ impl Caller {
         }
         let (allowed, count, reset_s) = stated_limit(headers);
         if allowed.is_some() {
-            self.budget.learn(allowed, count, reset_s);
+            self.authority.budget.learn(allowed, count, reset_s);
         }
     }
 }

@@ -172,7 +172,7 @@ pub fn connect_guide(endpoint: Endpoint) -> Result<Connected, reqwest::Error> {
         budget.clone(),
     );
     let gate = Gate::new(&endpoint.api_url);
-    let caller =
-        http::Caller::new(client, endpoint.api_url, token.clone(), budget.clone(), gate.clone());
+    let authority = http::Authority::new(token.clone(), budget.clone(), gate.clone());
+    let caller = http::Caller::new(client, endpoint.api_url, authority);
     Ok(Connected { platform: Arc::new(guide::Guide::new(caller)), budget, token, gate })
 }

@@ -9,8 +9,10 @@ use super::breaker::{CallEnd, Guard};
 use super::budget::{Budget, Priority};
 use super::gate::Closed;
 use crate::failpoint::{self, Call, Point};
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use secrecy::{ExposeSecret, SecretString};
@@ -52,6 +54,38 @@ impl TokenError {
 /// A refresh that failed, and how long to wait before the next at least.
 type Failed = (TokenError, Option<Duration>);
 
+/// How the login host is asked. There is one way, HTTP; a simulation has its own.
+#[async_trait]
+pub trait Login: Send + Sync {
+    /// Asks once, and reads the answer to its end.
+    async fn ask(&self) -> Result<Answer, Unanswered>;
+}
+
+/// What a login host answered.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What `Retry-After` asks for.
+    pub wait: Option<Duration>,
+    /// The body, bounded.
+    pub body: Bytes,
+}
+
+/// A login host gave no answer that can be read.
+pub struct Unanswered {
+    /// What that says of the host.
+    pub end: CallEnd,
+    /// Why, in words.
+    pub why: String,
+}
+
+struct HttpLogin {
+    client: reqwest::Client,
+    url: String,
+    client_id: String,
+    client_secret: SecretString,
+}
+
 /// A token and which refresh it came from.
 #[derive(Clone)]
 pub struct Token {
@@ -69,10 +103,7 @@ pub struct TokenSource {
 }
 
 struct Inner {
-    client: reqwest::Client,
-    url: String,
-    client_id: String,
-    client_secret: SecretString,
+    login: Arc<dyn Login>,
     budget: Budget,
     guard: Guard,
     state: Mutex<State>,
@@ -108,10 +139,15 @@ impl TokenSource {
         budget: Budget,
     ) -> Self {
         let url = format!("{login_url}/oauth/token");
+        let login = HttpLogin { client, url, client_id, client_secret };
+        Self::through(Arc::new(login), login_url, budget)
+    }
+
+    /// A source that asks `login`, the host of `login_url`.
+    pub fn through(login: Arc<dyn Login>, login_url: &str, budget: Budget) -> Self {
         let guard = Guard::for_url(login_url);
         let state = Mutex::default();
-        let inner = Inner { client, url, client_id, client_secret, budget, guard, state };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(Inner { login, budget, guard, state }) }
     }
 
     /// A token that is good for a while, refreshed first where needed.
@@ -236,45 +272,26 @@ impl Inner {
             let text = "the login host cannot be reached or does not answer";
             (TokenError::Unavailable(text.into()), Some(wait))
         })?;
-        let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
         failpoint::hit(Point::BeforeRequest(Call::Token));
-        let response = self
-            .client
-            .post(&self.url)
-            .timeout(TIMEOUT)
-            .header("authorization", format!("Basic {}", STANDARD.encode(pair)))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body("grant_type=client_credentials")
-            .send()
-            .await;
-        let response = match response {
-            Ok(response) => response,
-            Err(error) => {
-                let not_connected = error.is_connect() || error.is_builder();
-                pass.ended(if not_connected { CallEnd::NotConnected } else { CallEnd::Failed });
-                return Err(unavailable(super::http::describe(&error)));
-            }
-        };
-        let status = response.status();
-        let stated = super::http::stated_wait(response.headers());
-        let body = super::http::body(response, BODY_BYTES_MAX).await;
-        let is_well = body.is_ok() && !status.is_server_error();
-        pass.ended(if is_well { CallEnd::Answered } else { CallEnd::Failed });
-        let body = body.map_err(unavailable)?;
+        let answer = self.login.ask().await;
         failpoint::hit(Point::AfterAnswer(Call::Token));
+        pass.ended(match &answer {
+            Ok(answer) if answer.status < 500 => CallEnd::Answered,
+            Ok(_) => CallEnd::Failed,
+            Err(unanswered) => unanswered.end,
+        });
+        let Answer { status, wait, body } = answer.map_err(|none| unavailable(none.why))?;
         let reply: Option<Reply> = serde_json::from_slice(&body).ok();
-        if !status.is_success() {
+        if !matches!(status, 200..=299) {
             let error = reply.and_then(|reply| reply.error).unwrap_or_default();
             // The login host's word, cut: an answer must not be able to fill a log.
             let error: String = error.chars().filter(|one| !one.is_control()).take(40).collect();
-            return Err(
-                if matches!(status.as_u16(), 400 | 401 | 403) && error.contains("client") {
-                    (TokenError::Refused(error), None)
-                } else {
-                    let text = format!("the login host answered {}", status.as_u16());
-                    (TokenError::Unavailable(text), stated)
-                },
-            );
+            return Err(if matches!(status, 400 | 401 | 403) && error.contains("client") {
+                (TokenError::Refused(error), None)
+            } else {
+                let text = format!("the login host answered {status}");
+                (TokenError::Unavailable(text), wait)
+            });
         }
         let reply =
             reply.ok_or_else(|| unavailable("the login host's answer is not JSON".into()))?;
@@ -294,6 +311,33 @@ impl Inner {
             _ => 0.0,
         };
         Ok((SecretString::from(value), lifetime(seconds)))
+    }
+}
+
+#[async_trait]
+impl Login for HttpLogin {
+    async fn ask(&self) -> Result<Answer, Unanswered> {
+        let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
+        let response = self
+            .client
+            .post(&self.url)
+            .timeout(TIMEOUT)
+            .header("authorization", format!("Basic {}", STANDARD.encode(pair)))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body("grant_type=client_credentials")
+            .send()
+            .await;
+        let unanswered = |end: CallEnd, why: String| Unanswered { end, why };
+        let response = response.map_err(|error| {
+            let not_connected = error.is_connect() || error.is_builder();
+            let end = if not_connected { CallEnd::NotConnected } else { CallEnd::Failed };
+            unanswered(end, super::http::describe(&error))
+        })?;
+        let status = response.status().as_u16();
+        let wait = super::http::stated_wait(response.headers());
+        let body = super::http::body(response, BODY_BYTES_MAX).await;
+        let body = body.map_err(|why| unanswered(CallEnd::Failed, why))?;
+        Ok(Answer { status, wait, body })
     }
 }
 

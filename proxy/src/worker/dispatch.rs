@@ -7,6 +7,7 @@
 use super::{LEASE, PERMIT_PATIENCE, Progress, Worker, apply};
 use crate::engine::{Connection, Engine};
 use crate::failpoint::{self, Call, Point};
+use crate::platform::guide::SEND_TIMEOUT;
 use crate::platform::{Priority, ReadError, Refusal, SendOutcome};
 use crate::store::{Applied, Claim, Error, Work};
 use async_trait::async_trait;
@@ -26,6 +27,8 @@ use tokio::time::Instant;
 /// Dispatchers that run side by side.
 pub const DISPATCHERS: usize = 4;
 const CLAIMS_MAX: u32 = 8;
+/// What has to be left of a claim when a send begins.
+const SEND_TAKES: Duration = Duration::from_secs(SEND_TIMEOUT.as_secs() + 5);
 /// How old a conversation may be when a message is sent into it.
 const CONTEXT_AGE_MAX: Duration = Duration::from_secs(60);
 /// The wait before a conversation that could not be read is tried again.
@@ -54,6 +57,7 @@ impl Worker for Dispatch {
 
     async fn run_once(&self, engine: &Engine, now: Timestamp) -> Result<Progress, Error> {
         let lease_until = now.plus(LEASE);
+        let send_until = Instant::now() + LEASE.saturating_sub(SEND_TAKES);
         let overdue =
             engine.store.claim(Work::Expire, now, lease_until, CLAIMS_MAX, Vec::new()).await?;
         for claim in &overdue {
@@ -65,7 +69,8 @@ impl Worker for Dispatch {
             true => Vec::new(),
             false => engine.store.claim(Work::Send, now, lease_until, CLAIMS_MAX, except).await?,
         };
-        let done = try_join_all(claims.iter().map(|claim| dispatch(engine, claim))).await?;
+        let done =
+            try_join_all(claims.iter().map(|claim| dispatch(engine, claim, send_until))).await?;
         let idle = overdue.is_empty() && !done.contains(&Done::Something);
         Ok(if idle { Progress::Idle } else { Progress::More })
     }
@@ -79,7 +84,8 @@ enum Done {
     Nothing,
 }
 
-async fn dispatch(engine: &Engine, claim: &Claim) -> Result<Done, Error> {
+/// Nothing is sent after `send_until`, because the claim may end before the answer is here.
+async fn dispatch(engine: &Engine, claim: &Claim, send_until: Instant) -> Result<Done, Error> {
     let held = |reason: Option<Reason>, wait: Duration| async move {
         let happening = Happening::Held { reason, wait };
         apply(engine, claim, happening, Actor::Proxy, false, None).await?;
@@ -126,6 +132,11 @@ async fn dispatch(engine: &Engine, claim: &Claim) -> Result<Done, Error> {
     if !matches!(started, Applied::Done(_)) {
         // Cancelled or claimed by another in the meantime: it is not ours to send.
         return Ok(Done::Something);
+    }
+    if Instant::now() > send_until {
+        // The disk or this process stood still for long. Once the claim is over another may send it, and two would be in
+        // flight.
+        return held(None, Duration::ZERO).await;
     }
     if is_first {
         connection.gate.first_attempt();

@@ -107,9 +107,9 @@ async fn look(
         // It is tried again later; when that has not helped for long, a person has to decide.
         Err(NotNow::Closed(_)) => return Ok(Some(Happening::LookFailed)),
     };
-    failpoint::hit(Point::BeforeRequest(Call::Look));
+    failpoint::hit(Point::BeforeRequest(Call::Search));
     let answer = connection.platform.read_conversation(permit, &claim.conversation_id).await;
-    failpoint::hit(Point::AfterAnswer(Call::Look));
+    failpoint::hit(Point::AfterAnswer(Call::Search));
     let snapshot = match answer {
         Ok(snapshot) => snapshot,
         Err(error) => {

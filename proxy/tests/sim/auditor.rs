@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use shared::audit::{AuditEntry, FIRST_PREVIOUS, Link, chain_text};
 use shared::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -26,6 +26,11 @@ const FRESH_S: i64 = 300;
 /// A signer with the secret.
 pub fn signer() -> HmacSigner {
     HmacSigner::new(KEY_ID.into(), &SecretString::from(SECRET)).unwrap()
+}
+
+/// What tells one entry from another.
+fn name_of(entry: &AuditEntry) -> (String, String, String) {
+    (entry.message_id.clone(), entry.receiver.clone(), entry.status.clone())
 }
 
 /// See the module's text.
@@ -44,8 +49,12 @@ struct Held {
     chains: Vec<String>,
     /// Posts that are still on their way, long after their caller gave up: when they arrive, and what they say.
     transit: Vec<(i64, BTreeMap<String, String>, Vec<u8>)>,
+    /// Entries of batches it took and lost.
+    lost: BTreeSet<(String, String, String)>,
     open: u32,
     posts: u64,
+    /// The database that posts was rolled back, so another batch in the place of one that is held is to be expected.
+    is_rolled_back: bool,
 }
 
 impl Auditor {
@@ -59,8 +68,10 @@ impl Auditor {
                 streams: BTreeMap::new(),
                 chains: Vec::new(),
                 transit: Vec::new(),
+                lost: BTreeSet::new(),
                 open: 0,
                 posts: 0,
+                is_rolled_back: false,
             }),
         }
     }
@@ -84,13 +95,29 @@ impl Auditor {
         self.held().posts
     }
 
+    /// Whoever posts has an older copy of the database from now on.
+    pub fn expect_another_past(&self) {
+        self.held().is_rolled_back = true;
+    }
+
+    /// True when it took a batch with this chain value, be it that it lost it since.
+    pub fn took(&self, chain: &str) -> bool {
+        self.held().chains.iter().any(|one| one == chain)
+    }
+
+    /// The chain values held of a stream, in their order.
+    pub fn stream(&self, name: &str) -> Vec<String> {
+        let held = self.held();
+        let batches = held.streams.get(name).into_iter().flatten();
+        batches.map(|(chain, _)| chain.clone()).collect()
+    }
+
     /// Every entry held, with how often.
     pub fn entries(&self) -> BTreeMap<(String, String, String), u32> {
         let mut entries = BTreeMap::new();
         for (_, batch) in self.held().streams.values().flatten() {
             for one in batch {
-                let name = (one.message_id.clone(), one.receiver.clone(), one.status.clone());
-                *entries.entry(name).or_default() += 1;
+                *entries.entry(name_of(one)).or_default() += 1;
             }
         }
         entries
@@ -98,9 +125,17 @@ impl Auditor {
 
     /// It is restored from a backup and lacks the last batches of each stream.
     pub fn lose_last(&self, count: usize) {
-        for batches in self.held().streams.values_mut() {
-            batches.truncate(batches.len().saturating_sub(count));
+        let mut held = self.held();
+        let held = &mut *held;
+        for batches in held.streams.values_mut() {
+            let lost = batches.split_off(batches.len().saturating_sub(count));
+            held.lost.extend(lost.iter().flat_map(|(_, entries)| entries).map(name_of));
         }
+    }
+
+    /// True when it took this entry once, and lost it.
+    pub fn lost(&self, name: &(String, String, String)) -> bool {
+        self.held().lost.contains(name)
     }
 
     /// Takes what has arrived by now, in the order in which it did. Nobody hears what it says to that.
@@ -156,12 +191,16 @@ impl Auditor {
         let place = usize::try_from(sequence - 1).unwrap_or(usize::MAX);
         if let Some((stored, _)) = batches.get(place) {
             if *stored != chain {
+                if held.is_rolled_back {
+                    return (409, u64::try_from(last).ok());
+                }
                 drop(held);
                 self.world.broken(format_args!("batch {id} is another one than before"));
                 return (409, None);
             }
             return (200, None);
         }
+        let is_continued = !batches.is_empty();
         let follows = match batches.last() {
             Some((last, _)) => *last == previous,
             None => is_known,
@@ -170,6 +209,9 @@ impl Auditor {
             return (409, u64::try_from(last).ok());
         }
         if !follows {
+            if held.is_rolled_back && is_continued {
+                return (409, u64::try_from(last).ok());
+            }
             drop(held);
             self.world.broken(format_args!("batch {id} does not name the one before it"));
             return (409, None);

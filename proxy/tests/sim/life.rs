@@ -2,8 +2,9 @@
 //! its death.
 
 use crate::auditor::{self, Auditor};
-use crate::network::Network;
+use crate::network::{Desk, Network};
 use crate::people::{Deed, People, TOKEN};
+use crate::rollback::{self, Operator};
 use crate::upstream::Upstream;
 use crate::world::{Dice, World, queueing};
 use axum::Router;
@@ -11,7 +12,8 @@ use proxy::access::Access;
 use proxy::config::Config;
 use proxy::console::Console;
 use proxy::engine::{Connection, Engine};
-use proxy::platform::{Connected, Endpoint, connect_guide};
+use proxy::platform::http::Authority;
+use proxy::platform::{Connected, Endpoint, TokenSource, connect_guide};
 use proxy::router::{AppState, router};
 use proxy::store::Store;
 use proxy::store::sqlite::Sqlite;
@@ -37,6 +39,16 @@ pub struct Stage {
     /// When people do something, what, and how often the clock jumps.
     pub dice: Dice,
     pub next_deed_at: i64,
+    pub operator: Option<Operator>,
+    /// The number of the process that lives.
+    pub life: u32,
+}
+
+impl Stage {
+    /// True when an older copy of the database was put in place.
+    pub fn has_gone_back(&self) -> bool {
+        self.operator.as_ref().is_some_and(Operator::has_gone_back)
+    }
 }
 
 /// A process that runs.
@@ -51,7 +63,12 @@ pub struct Life {
 impl Life {
     /// Starts the process on what the last one left.
     pub async fn start(stage: &Stage) -> Self {
-        let sqlite = Arc::new(Sqlite::open_in_line(&stage.database, queueing).unwrap());
+        // A task of its own, because the process may die in it.
+        let database = stage.database.clone();
+        let opened =
+            tokio::spawn(async move { Sqlite::open_in_line(&database, queueing).unwrap() });
+        let Ok(sqlite) = opened.await else { return std::future::pending().await };
+        let sqlite = Arc::new(sqlite);
         let store: Arc<dyn Store> = Arc::clone(&sqlite) as _;
         let connections = stage
             .config
@@ -67,21 +84,25 @@ impl Life {
                     requests_per_minute: settings.requests_per_minute,
                 })
                 .unwrap();
-                let network = Network::new(upstream, &connected.budget, &stage.database);
-                let connected = Connected { platform: Arc::new(network), ..connected };
+                let (budget, gate) = (connected.budget.clone(), connected.gate.clone());
+                let desk = Arc::new(Desk(Arc::clone(upstream)));
+                let token = TokenSource::through(desk, "http://127.0.0.1:9", budget.clone());
+                let authority = Authority::new(token.clone(), budget.clone(), gate);
+                let network = Network::new(upstream, &budget, authority, &stage.database);
+                let connected = Connected { platform: Arc::new(network), token, ..connected };
                 let sink: Arc<dyn Post> = Arc::clone(auditor) as _;
                 Connection::new(settings, connected, false, Some(sink))
             })
             .collect();
         let engine = Arc::new(Engine::new(&stage.config, store, connections, auditor::signer()));
         let recovering = Arc::clone(&engine);
-        // A task of its own, because the process may die in it.
+        // So it may in this one.
         let recovery = tokio::spawn(async move {
             recovering.store.recover(proxy::clock::now()).await.unwrap();
             recovering.learn_from_record().await.unwrap();
         });
         if recovery.await.is_err() {
-            std::future::pending::<()>().await;
+            return std::future::pending().await;
         }
         let state =
             AppState { engine: Arc::clone(&engine), sandbox: None, stop: CancellationToken::new() };
@@ -124,6 +145,7 @@ impl Life {
     }
 
     fn deed(&self, stage: &mut Stage) {
+        rollback::copy(stage, self);
         let dice = &mut stage.dice;
         let gap = match dice.within(0, 9) {
             0 => dice.ms(60_000, 900_000),

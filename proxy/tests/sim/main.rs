@@ -4,7 +4,7 @@
 //!
 //! `cargo xtask sim` runs many seeds. [`world`] is what outlives a process, [`life`] is one process,
 //! [`upstream`] and [`network`] are the platform and the way to it, [`auditor`] the sink, [`people`] those who
-//! use it, [`weather`] what goes wrong. [`network`], [`people`] and [`auditor`] check what can be seen while
+//! use it, [`rollback`] the operator, [`weather`] what goes wrong. [`network`], [`people`] and [`auditor`] check what can be seen while
 //! it happens, [`checks`] the rest when everything has come to rest.
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod checks;
 mod life;
 mod network;
 mod people;
+mod rollback;
 mod run;
 mod upstream;
 mod weather;
@@ -105,13 +106,15 @@ fn nothing_is_lost_and_nothing_doubled_whatever_the_seed() {
         );
     }
     println!(
-        "sim: {} seeds, {} failed, {} processes, {} letters, {} posts, {} batches posted, {} steps, {} \
-         simulated hours, in {:.1} s",
+        "sim: {} seeds, {} failed, {} processes, {} rolled back, {} letters, {} posts, {} tokens refused, {} batches \
+         posted, {} steps, {} simulated hours, in {:.1} s",
         outcomes.len(),
         failed.len(),
         sum(|one| one.lives),
+        sum(|one| u64::from(one.is_rolled_back)),
         sum(|one| one.letters),
         sum(|one| one.posts),
+        sum(|one| one.token_refusals),
         sum(|one| one.batches),
         sum(|one| one.steps),
         sum(|one| one.seconds) / 3600,

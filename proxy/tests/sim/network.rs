@@ -2,15 +2,17 @@
 //! everything a network does in between. Each POST is checked at the moment its first byte goes out.
 
 use crate::upstream::{Inner, Place, Upstream};
-use crate::weather::Trouble;
+use crate::weather::{TokenTrouble, Trouble};
 use async_trait::async_trait;
 use bytes::Bytes;
 use proxy::platform::breaker::{CallEnd, Pass};
-use proxy::platform::gate::Entrance;
+use proxy::platform::http::{Authority, CallError, Calling};
+use proxy::platform::token::{self, Login, Unanswered};
 use proxy::platform::{
     Budget, Closed, Listed, Permit, Platform, ReadError, Said, SendOutcome, Snapshot,
 };
 use rusqlite::{Connection, OpenFlags};
+use secrecy::ExposeSecret;
 use shared::delivery::Reason;
 use shared::id::{ConversationId, Key, PlatformId};
 use shared::payload::Payload;
@@ -22,25 +24,33 @@ use tokio::time::sleep;
 /// How long the proxy's HTTP client waits for the answer to a POST.
 const SEND_TIMEOUT_MS: i64 = 10_000;
 const READ_TIMEOUT_MS: i64 = 5_000;
+const TOKEN_TIMEOUT_MS: i64 = 10_000;
 
 /// See the module's text.
 pub struct Network {
     upstream: Arc<Upstream>,
     budget: Budget,
+    authority: Authority,
     /// What is committed, seen from beside the store.
     beside: Mutex<Connection>,
 }
 
 impl Network {
-    pub fn new(upstream: &Arc<Upstream>, budget: &Budget, database: &Path) -> Self {
+    pub fn new(
+        upstream: &Arc<Upstream>,
+        budget: &Budget,
+        authority: Authority,
+        database: &Path,
+    ) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let beside = Connection::open_with_flags(database, flags).unwrap();
-        Self { upstream: Arc::clone(upstream), budget: budget.clone(), beside: Mutex::new(beside) }
+        let beside = Mutex::new(beside);
+        Self { upstream: Arc::clone(upstream), budget: budget.clone(), authority, beside }
     }
 
     /// Sleeps, for ever if the process dies meanwhile.
     async fn pass(&self, ms: i64) {
-        sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await;
+        sleep(self::ms(ms)).await;
         if self.upstream.world.is_dead() {
             std::future::pending::<()>().await;
         }
@@ -86,6 +96,10 @@ impl Network {
     }
 }
 
+fn ms(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
 /// Counts a POST as open until it is dropped, with its process if need be.
 struct Open(Arc<Upstream>, ConversationId);
 
@@ -104,90 +118,178 @@ impl Drop for Open {
     }
 }
 
-/// One call as the proxy's own breaker sees it.
-struct Call {
-    pass: Option<Pass>,
-    _entrance: Option<Entrance>,
+/// The way to the login host of the model platform.
+pub struct Desk(pub Arc<Upstream>);
+
+#[async_trait]
+impl Login for Desk {
+    async fn ask(&self) -> Result<token::Answer, Unanswered> {
+        let Self(upstream) = self;
+        let world = &upstream.world;
+        let (trouble, takes, answer) = {
+            let mut inner = upstream.now();
+            let now = world.now_ms();
+            let trouble = upstream.weather.strike_token(now, &mut inner.token_dice);
+            let takes = inner.token_dice.ms(5, 3_000);
+            let answer = match trouble {
+                TokenTrouble::Refused => None,
+                TokenTrouble::Status(status @ (400 | 401)) => {
+                    Some((status, r#"{"error":"invalid_client"}"#.to_owned()))
+                }
+                TokenTrouble::Status(status) => Some((status, String::new())),
+                TokenTrouble::Nonsense => Some((200, r#"{"access_token":""}"#.to_owned())),
+                TokenTrouble::None | TokenTrouble::LostReply => {
+                    let (token, seconds) = Upstream::give_token(&mut inner, now);
+                    let words = format!(
+                        r#"{{"access_token":"{token}","token_type":"bearer","expires_in":{seconds}}}"#
+                    );
+                    (trouble == TokenTrouble::None).then_some((200, words))
+                }
+            };
+            inner.token_refusals += u64::from(trouble != TokenTrouble::None);
+            (trouble, takes, answer)
+        };
+        world.trace(format_args!("token of {}: {trouble:?}", upstream.name));
+        let (takes, end) = match trouble {
+            TokenTrouble::Refused => (1, CallEnd::NotConnected),
+            TokenTrouble::LostReply => (TOKEN_TIMEOUT_MS, CallEnd::Failed),
+            _ => (takes, CallEnd::Answered),
+        };
+        sleep(ms(takes)).await;
+        if world.is_dead() {
+            std::future::pending::<()>().await;
+        }
+        let Some((status, body)) = answer else {
+            return Err(Unanswered { end, why: "no answer in time".into() });
+        };
+        let wait = (status == 429).then(|| Duration::from_secs(9));
+        Ok(token::Answer { status, wait, body: body.into() })
+    }
 }
 
-impl Call {
-    fn begin(permit: Permit) -> Result<Self, Closed> {
-        let mut entrance = permit.into_entrance();
-        let pass = entrance.as_mut().map(Entrance::pass).transpose()?;
-        Ok(Self { pass, _entrance: entrance })
-    }
+/// What a call that did not get to the platform says of itself.
+enum Missed {
+    /// Nothing was sent: everything waits.
+    Held(Reason),
+    /// It was sent, and refused with the token it went with.
+    Unauthorised,
+}
 
-    fn ended(self, trouble: Trouble) {
-        let end = match trouble {
-            Trouble::Refused => CallEnd::NotConnected,
-            Trouble::LostRequest
-            | Trouble::LostReply
-            | Trouble::LateRequest
-            | Trouble::ErrorBefore
-            | Trouble::ErrorAfter => CallEnd::Failed,
-            _ => CallEnd::Answered,
+/// How a call ended, as the proxy's own breaker sees it.
+fn end_of(trouble: Trouble) -> CallEnd {
+    match trouble {
+        Trouble::Refused => CallEnd::NotConnected,
+        Trouble::LostRequest
+        | Trouble::LostReply
+        | Trouble::LateRequest
+        | Trouble::ErrorBefore
+        | Trouble::ErrorAfter => CallEnd::Failed,
+        _ => CallEnd::Answered,
+    }
+}
+
+impl Network {
+    /// Gets a call to where the platform lets it in: with a token, and with another one where that is refused. How
+    /// many milliseconds are left for the answer.
+    async fn enter(
+        &self,
+        calling: Result<Calling<'_>, CallError>,
+        is_send: bool,
+        mut arrives: impl FnMut() + Send,
+    ) -> Result<(Pass, i64), Missed> {
+        let held = |error: CallError| match error {
+            CallError::Token(error) => Missed::Held(Reason::new("no_token", error.to_string())),
+            CallError::Closed(closed) => Missed::Held(closed.reason),
+            CallError::NotSent(text) | CallError::Ambiguous(text) => {
+                Missed::Held(Reason::new("no_token", text))
+            }
         };
-        if let Some(pass) = self.pass {
-            pass.ended(end);
+        let mut calling = calling.map_err(held)?;
+        loop {
+            let turn = calling.turn().await.map_err(held)?;
+            if self.upstream.world.is_dead() {
+                std::future::pending::<()>().await;
+            }
+            arrives();
+            let is_in = {
+                let mut inner = self.upstream.now();
+                self.upstream.lets_in(&mut inner, turn.token.value.expose_secret())
+            };
+            if is_in {
+                let left = i64::try_from(turn.left.as_millis()).unwrap_or(0);
+                return Ok((turn.pass, left));
+            }
+            self.upstream.world.trace("the token is refused");
+            self.pass(20).await;
+            turn.pass.ended(CallEnd::Answered);
+            if !calling.is_to_be_replayed(401) {
+                return Err(match self.authority.judge(401, is_send) {
+                    Some(refusal) => Missed::Held(refusal.reason()),
+                    None => Missed::Unauthorised,
+                });
+            }
+            calling.renew(turn.token.generation).await.map_err(held)?;
         }
     }
 }
 
 #[async_trait]
 impl Platform for Network {
+    async fn ready(&self) -> Result<(), Closed> {
+        self.authority.ready().await
+    }
+
     async fn read_conversation(
         &self,
         permit: Permit,
         id: &ConversationId,
     ) -> Result<Snapshot, ReadError> {
         self.pass(0).await;
-        let call = match Call::begin(permit) {
-            Ok(call) => call,
-            Err(closed) => return Err(ReadError::Closed(closed.reason)),
-        };
+        let calling = self.authority.begin(permit, ms(READ_TIMEOUT_MS));
+        let entered = self.enter(calling, false, || {}).await;
+        let (pass, left) = entered.map_err(|missed| match missed {
+            Missed::Held(reason) => ReadError::Closed(reason),
+            Missed::Unauthorised => ReadError::Forbidden("The token is refused.".into()),
+        })?;
         let world = &self.upstream.world;
         let (trouble, takes) = {
             let mut inner = self.upstream.now();
             inner.reads += 1;
             let trouble = self.upstream.weather.strike_read(world.now_ms(), &mut inner.dice);
             let slow = inner.dice.percent(10);
-            (trouble, inner.dice.ms(5, if slow { READ_TIMEOUT_MS as u32 } else { 200 }))
+            let takes = inner.dice.ms(5, if slow { READ_TIMEOUT_MS as u32 } else { 200 });
+            (if takes > left { Trouble::LostReply } else { trouble }, takes)
         };
-        let unavailable = |text: &str| Err(ReadError::Unavailable(text.to_owned()));
         world.trace(format_args!("read {id}: {trouble:?}"));
+        let takes = match trouble {
+            Trouble::Refused => 0,
+            Trouble::LostRequest | Trouble::LostReply | Trouble::LateRequest => left,
+            _ => takes,
+        };
+        self.pass(takes).await;
+        pass.ended(end_of(trouble));
+        let unavailable = |text: &str| Err(ReadError::Unavailable(text.to_owned()));
         match trouble {
-            Trouble::Refused => {
-                call.ended(trouble);
-                return unavailable("no connection could be made");
-            }
+            Trouble::Refused => unavailable("no connection could be made"),
             Trouble::LostRequest | Trouble::LostReply | Trouble::LateRequest => {
-                self.pass(READ_TIMEOUT_MS).await;
-                call.ended(trouble);
-                return unavailable("no answer in time");
+                unavailable("no answer in time")
             }
-            Trouble::ErrorBefore | Trouble::ErrorAfter => {
-                self.pass(takes).await;
-                call.ended(trouble);
-                return unavailable("the platform answered 502");
-            }
+            Trouble::ErrorBefore | Trouble::ErrorAfter => unavailable("the platform answered 502"),
             Trouble::Limited => {
-                self.pass(takes).await;
-                call.ended(trouble);
                 let wait = self.limited(&mut self.upstream.now());
-                return Err(ReadError::Wait(wait));
+                Err(ReadError::Wait(wait))
             }
             Trouble::NoRights => {
-                self.pass(takes).await;
-                call.ended(trouble);
-                return Err(ReadError::Forbidden("The platform does not permit this.".into()));
+                self.authority.judge(403, false);
+                Err(ReadError::Forbidden("The platform does not permit this.".into()))
             }
-            _ => {}
+            _ => {
+                let mut places = self.upstream.places.iter();
+                let place = places.find(|place| place.id == *id && place.exists);
+                self.authority.judge(if place.is_some() { 200 } else { 404 }, false);
+                place.map(|place| self.snapshot(place)).ok_or(ReadError::NotFound)
+            }
         }
-        self.pass(takes).await;
-        call.ended(trouble);
-        let place = self.upstream.places.iter().find(|place| place.id == *id && place.exists);
-        let Some(place) = place else { return Err(ReadError::NotFound) };
-        Ok(self.snapshot(place))
     }
 
     async fn send(
@@ -200,22 +302,34 @@ impl Platform for Network {
         if self.upstream.world.is_dead() {
             std::future::pending::<()>().await;
         }
-        let call = match Call::begin(permit) {
-            Ok(call) => call,
-            Err(closed) => return SendOutcome::Held(closed.reason),
-        };
         let world = &self.upstream.world;
-        let (trouble, takes, _open) = {
+        let mut open = None;
+        let calling = self.authority.begin(permit, ms(SEND_TIMEOUT_MS));
+        let first_byte = || {
             let mut inner = self.upstream.now();
             inner.posts += 1;
-            self.check_first_byte(&mut inner, id, key, &body);
-            let open = Open::new(&self.upstream, &mut inner, id);
+            // A replay is the same call, and its first request has ended.
+            if open.is_none() {
+                self.check_first_byte(&mut inner, id, key, &body);
+                open = Some(Open::new(&self.upstream, &mut inner, id));
+            }
+        };
+        let (pass, left) = match self.enter(calling, true, first_byte).await {
+            Ok(entered) => entered,
+            Err(Missed::Held(reason)) => return SendOutcome::Held(reason),
+            Err(Missed::Unauthorised) => {
+                let reason = Reason::new("http_401", "The platform refuses the token.");
+                return SendOutcome::Refused(reason);
+            }
+        };
+        let (trouble, takes) = {
+            let mut inner = self.upstream.now();
             let trouble = self.upstream.strike_send(&mut inner, key.as_str());
             let slow = inner.dice.percent(10);
             let takes = inner.dice.ms(5, if slow { 9_500 } else { 400 });
             let lands_at = world.now_ms()
                 + match trouble {
-                    Trouble::LateRequest => SEND_TIMEOUT_MS + inner.dice.ms(0, 40_000),
+                    Trouble::LateRequest => left + inner.dice.ms(0, 40_000),
                     _ => takes * 2 / 3,
                 };
             let arrives = !matches!(
@@ -230,16 +344,17 @@ impl Platform for Network {
             if arrives {
                 self.upstream.dispatch(&mut inner, lands_at, key.as_str(), id, &body);
             }
-            (trouble, takes, open)
+            // It may arrive all the same, but what it is answered comes too late.
+            (if arrives && takes > left { Trouble::LostReply } else { trouble }, takes)
         };
         world.trace(format_args!("send {key}: {trouble:?}"));
         let takes = match trouble {
-            Trouble::LostRequest | Trouble::LostReply | Trouble::LateRequest => SEND_TIMEOUT_MS,
+            Trouble::LostRequest | Trouble::LostReply | Trouble::LateRequest => left,
             Trouble::Refused => 1,
             _ => takes,
         };
         self.pass(takes).await;
-        call.ended(trouble);
+        pass.ended(end_of(trouble));
         let outcome = self.outcome(trouble, id, key);
         world.trace(format_args!("sent {key}: {outcome:?}"));
         outcome
@@ -266,18 +381,28 @@ impl Network {
             }
             Trouble::ErrorBefore | Trouble::ErrorAfter => unclear("The platform answered 500."),
             Trouble::NoId => unclear("The platform said yes but named no message."),
-            Trouble::Rejected => refused("http_422", "The platform answered 422."),
-            Trouble::NoRights => refused("http_403", "The platform does not permit this."),
+            Trouble::Rejected => {
+                self.authority.judge(422, true);
+                refused("http_422", "The platform answered 422.")
+            }
+            Trouble::NoRights => match self.authority.judge(403, true) {
+                Some(refusal) => SendOutcome::Held(refusal.reason()),
+                None => refused("http_403", "The platform does not permit this."),
+            },
             Trouble::None | Trouble::WrongId => {
                 let now = self.upstream.world.now_ms();
                 let Some(one) = inner.taken.iter().rfind(|one| one.key == key.as_str()).cloned()
                 else {
                     return match self.upstream.takes(id, now) {
                         true => unclear("The answer broke off."),
-                        false => refused("http_404", "The platform takes nothing there."),
+                        false => match self.authority.judge(404, true) {
+                            Some(refusal) => SendOutcome::Held(refusal.reason()),
+                            None => refused("http_404", "The platform takes nothing there."),
+                        },
                     };
                 };
                 drop(inner);
+                self.authority.judge(202, true);
                 let wrong = (trouble == Trouble::WrongId).then(|| self.wrong_id(key)).flatten();
                 SendOutcome::Accepted {
                     platform_id: wrong.unwrap_or_else(|| one.id.clone()),

@@ -42,12 +42,21 @@ pub struct Letter {
     pub is_resent: bool,
     /// It is the payload of a letter that had ended, sent once more as a message of its own.
     pub is_once_more: bool,
+    /// It was accepted, and that was forgotten when an older copy of the database was put in place.
+    pub is_forgotten: bool,
+    /// It may have been sent, and nothing in the database says so, because an older copy was put in place.
+    pub is_sent_unknown: bool,
 }
 
 impl Letter {
     /// The message it became.
     pub fn message_id(&self) -> Option<String> {
         Some(self.answer.as_ref()?.pointer("/messages/0/id")?.as_str()?.to_owned())
+    }
+
+    /// Whoever wrote it is still to be answered. One whose acceptance was forgotten has its answer.
+    fn is_to_be_posted(&self) -> bool {
+        self.answer.is_none() && !self.is_refused && !self.is_forgotten
     }
 }
 
@@ -61,6 +70,7 @@ pub enum Deed {
     Hurry,
     Decide,
     Resume,
+    NewStream,
     OnceMore,
 }
 
@@ -99,7 +109,7 @@ impl People {
     /// True when every letter has an answer.
     pub fn has_every_answer(&self) -> bool {
         let inner = self.inner();
-        inner.letters.iter().all(|letter| letter.answer.is_some() || letter.is_refused)
+        inner.letters.iter().all(|letter| !letter.is_to_be_posted())
     }
 
     /// A process has begun: whoever got no answer from the last one asks again.
@@ -107,12 +117,40 @@ impl People {
         let unanswered: Vec<usize> = {
             let mut inner = self.inner();
             inner.busy = 0;
-            let open = |letter: &Letter| letter.answer.is_none() && !letter.is_refused;
-            (0..inner.letters.len()).filter(|index| open(&inner.letters[*index])).collect()
+            let open = |index: &usize| inner.letters[*index].is_to_be_posted();
+            (0..inner.letters.len()).filter(open).collect()
         };
         for index in unanswered {
             let (people, router) = (Arc::clone(self), router.clone());
             self.busily(async move { people.post(&router, index).await });
+        }
+    }
+
+    /// An older copy of the database is in place, as `beside` sees it. What was done since is forgotten with it; whether
+    /// what was sent since is known to be doubtful, `is_doubted` says.
+    pub fn go_back(&self, beside: &rusqlite::Connection, is_doubted: bool) {
+        let state_of = |letter: &Letter| -> Option<String> {
+            let sql = "SELECT coalesce(m.state, '') FROM submissions s \
+                 LEFT JOIN messages m ON m.submission_id = s.id WHERE s.key = ?1";
+            beside.query_row(sql, [letter.key.as_str()], |row| row.get(0)).ok()
+        };
+        let mut inner = self.inner();
+        let inner = &mut *inner;
+        for letter in &mut inner.letters {
+            let state = state_of(letter);
+            let upstream = &self.upstreams[letter.upstream];
+            let may_have = Upstream::may_have(&upstream.now(), letter.key.as_str());
+            let waits = matches!(state.as_deref(), Some("accepted" | "retry_wait"));
+            if may_have && (state.is_none() || (waits && !is_doubted)) {
+                letter.is_sent_unknown = true;
+            }
+            if state.is_none() && letter.answer.take().is_some() {
+                // Some write it once more under its key, some never look again.
+                letter.is_forgotten = inner.dice.percent(50);
+                let again = if letter.is_forgotten { "is left" } else { "is posted again" };
+                self.world.trace(format_args!("{} is forgotten and {again}", letter.key));
+            }
+            letter.is_cancelled &= matches!(state.as_deref(), Some("cancelled" | ""));
         }
     }
 
@@ -134,7 +172,8 @@ impl People {
                 Deed::Cancel => people.change(&router, "cancel").await,
                 Deed::Hurry => people.change(&router, "retry").await,
                 Deed::Decide => people.decide(&router).await,
-                Deed::Resume => people.resume(&router).await,
+                Deed::Resume => people.resume(&router, false).await,
+                Deed::NewStream => people.resume(&router, true).await,
                 Deed::OnceMore => {
                     if let Some(index) = people.once_more() {
                         people.post(&router, index).await;
@@ -202,6 +241,8 @@ impl People {
             is_given_up: false,
             is_resent: false,
             is_once_more: false,
+            is_forgotten: false,
+            is_sent_unknown: false,
         });
         number
     }
@@ -227,6 +268,8 @@ impl People {
             is_given_up: false,
             is_resent: false,
             is_once_more: true,
+            is_forgotten: false,
+            is_sent_unknown: false,
             ..letter
         });
         Some(number)
@@ -256,7 +299,10 @@ impl People {
                 self.world.broken(format_args!("{} was refused and is taken now", letter.key));
             }
             // One that was refused because the other had not ended may be taken later.
-            (202, None) => (letter.answer, letter.is_refused) = (Some(answer), false),
+            (202, None) => {
+                (letter.answer, letter.is_refused) = (Some(answer), false);
+                letter.is_forgotten = false;
+            }
             (202, Some(before)) if *before == answer => {}
             (422, None) => letter.is_refused = true,
             // It has not ended, it may have arrived, or it was removed since.
@@ -294,7 +340,8 @@ impl People {
             (200, "cancel") => {
                 self.inner().letters[index].is_cancelled = true;
                 let upstream = &self.upstreams[letter.upstream];
-                if Upstream::may_have(&upstream.now(), letter.key.as_str()) {
+                let has = Upstream::may_have(&upstream.now(), letter.key.as_str());
+                if has && !letter.is_sent_unknown {
                     self.world.broken(format_args!("{} is withdrawn and sent", letter.key));
                 }
             }
@@ -337,9 +384,9 @@ impl People {
         }
     }
 
-    async fn resume(&self, router: &Router) {
+    async fn resume(&self, router: &Router, new_stream: bool) {
         for upstream in &self.upstreams {
-            let body = json!({ "connection": upstream.name });
+            let body = json!({ "connection": upstream.name, "new_stream": new_stream });
             self.call(router, "/api/v1/audit/resume", None, Some(&body)).await;
         }
     }

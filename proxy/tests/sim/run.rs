@@ -5,6 +5,7 @@ use crate::auditor::Auditor;
 use crate::checks;
 use crate::life::{Life, Stage, settings};
 use crate::people::{Deed, People};
+use crate::rollback::{self, Operator};
 use crate::upstream::Upstream;
 use crate::weather::Weather;
 use crate::world::{Dice, World};
@@ -25,8 +26,11 @@ pub struct Outcome {
     pub steps: u64,
     pub hash: u64,
     pub lives: u64,
+    /// An older copy of the database was put in place.
+    pub is_rolled_back: bool,
     pub letters: u64,
     pub posts: u64,
+    pub token_refusals: u64,
     pub batches: u64,
     pub seconds: u64,
 }
@@ -74,16 +78,25 @@ pub fn run_under(seed: u64, weather: impl FnOnce(i64, &mut Dice) -> Weather) -> 
         database: folder.path().join("waybill.sqlite"),
         dice: Dice::new(seed, 5),
         next_deed_at: begin,
+        operator: None,
+        life: 0,
     };
     let mut lives = 0;
     let deaths = dice.within(0, 6);
+    stage.operator = Operator::new(seed, deaths, folder.path());
     for number in 0..=deaths {
         let death = match number {
             _ if number == deaths => Death::Never,
-            _ if dice.percent(60) => Death::Point(dice.within(1, 120), calm_from),
+            // Long enough for batches to be sealed and shipped that the copy does not hold.
+            _ if stage.operator.as_ref().is_some_and(|one| one.is_before(number)) => {
+                Death::At(world.now_ms() + dice.ms(20_000, 150_000))
+            }
+            _ if dice.percent(60) => Death::Point(dice.within(1, 160), calm_from),
             _ => Death::At(world.now_ms() + dice.ms(0, 60_000)),
         };
         lives += 1;
+        stage.life = number;
+        rollback::go_back(&mut stage, number);
         live(&mut stage, &death, calm_from);
         if world.failure().is_some() {
             break;
@@ -98,8 +111,10 @@ pub fn run_under(seed: u64, weather: impl FnOnce(i64, &mut Dice) -> Weather) -> 
         steps,
         hash,
         lives,
+        is_rolled_back: stage.has_gone_back(),
         letters: u64::try_from(letters).unwrap(),
         posts: stage.upstreams.iter().map(|one| one.now().posts).sum(),
+        token_refusals: stage.upstreams.iter().map(|one| one.now().token_refusals).sum(),
         batches: stage.auditors.iter().map(|one| one.posts()).sum(),
         seconds: u64::try_from((world.now_ms() - begin) / 1000).unwrap(),
     }
@@ -159,7 +174,10 @@ async fn come_to_rest(stage: &mut Stage, life: &Life) {
             return;
         }
         if stage.dice.percent(5) {
-            stage.people.act(&life.router, Deed::Resume);
+            // A stream that stalls where the sink holds another past is for a person to replace.
+            let replaces = stage.has_gone_back() && stage.dice.percent(50);
+            let deed = if replaces { Deed::NewStream } else { Deed::Resume };
+            stage.people.act(&life.router, deed);
         }
         sleep(Duration::from_millis(50)).await;
         life.wait(stage, world.now_ms() + 60_000).await;

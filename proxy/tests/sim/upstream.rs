@@ -80,6 +80,13 @@ pub struct Inner {
     pub bodies: BTreeMap<String, Vec<u8>>,
     pub posts: u64,
     pub reads: u64,
+    /// What befalls tokens, and how long they last.
+    pub token_dice: Dice,
+    /// The tokens that are good, each until a true time.
+    tokens: BTreeMap<String, i64>,
+    tokens_given: u64,
+    /// Requests for a token that got none, and calls that were not let in with theirs.
+    pub token_refusals: u64,
 }
 
 impl Upstream {
@@ -119,8 +126,32 @@ impl Upstream {
                 bodies: BTreeMap::new(),
                 posts: 0,
                 reads: 0,
+                token_dice: Dice::new(seed, 300 + number),
+                tokens: BTreeMap::new(),
+                tokens_given: 0,
+                token_refusals: 0,
             }),
         }
+    }
+
+    /// A new token, and how many seconds it says it lasts. Those before it stay good.
+    pub fn give_token(inner: &mut Inner, now: i64) -> (String, u32) {
+        let seconds = inner.token_dice.one_of(&[60, 90, 600, 3_600, 86_400]);
+        inner.tokens_given += 1;
+        let token = format!("token-{}", inner.tokens_given);
+        inner.tokens.insert(token.clone(), now + i64::from(seconds) * 1_000);
+        (token, seconds)
+    }
+
+    /// Whether a call with this token is let in. Sometimes all of them are revoked at this very moment.
+    pub fn lets_in(&self, inner: &mut Inner, token: &str) -> bool {
+        let now = self.world.now_ms();
+        if self.weather.revokes(now, &mut inner.token_dice) {
+            inner.tokens.clear();
+        }
+        let is_good = inner.tokens.get(token).is_some_and(|until| now < *until);
+        inner.token_refusals += u64::from(!is_good);
+        is_good
     }
 
     /// The platform as it is now: what was to arrive until now has arrived.

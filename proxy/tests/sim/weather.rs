@@ -32,6 +32,21 @@ pub enum Trouble {
     NoRights,
 }
 
+/// What befalls one request for a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenTrouble {
+    /// Nothing.
+    None,
+    /// No connection can be made.
+    Refused,
+    /// This status: 400 and 401 say that the credentials are wrong.
+    Status(u16),
+    /// A token is made, and nobody hears of it.
+    LostReply,
+    /// A yes that holds no token.
+    Nonsense,
+}
+
 /// What befalls one post to the sink.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SinkTrouble {
@@ -58,6 +73,11 @@ pub struct Weather {
     rates: Vec<(u32, Trouble)>,
     read_failures: u32,
     outages: Vec<(i64, i64, Trouble)>,
+    token_rates: Vec<(u32, TokenTrouble)>,
+    token_outages: Vec<(i64, i64, TokenTrouble)>,
+    /// In a hundred: calls at which the token is revoked.
+    revoked: u32,
+    revoked_always: Option<(i64, i64)>,
     sink_rates: Vec<(u32, SinkTrouble)>,
     sink_outages: Vec<(i64, i64, SinkTrouble)>,
     /// In a hundred: receipts that are lost, late beyond the horizon, failed, read.
@@ -130,6 +150,7 @@ impl Weather {
             let (from, to) = outage();
             sink_outages.push((from, to, kind));
         }
+        let tokens = Tokens::new(seed, begin, span);
         // Not all of them in every run.
         outages.retain(|_| dice.percent(25));
         sink_outages.retain(|_| dice.percent(30));
@@ -138,6 +159,10 @@ impl Weather {
             rates,
             read_failures,
             outages,
+            token_rates: tokens.rates,
+            token_outages: tokens.outages,
+            revoked: tokens.revoked,
+            revoked_always: tokens.revoked_always,
             sink_rates,
             sink_outages,
             never,
@@ -160,6 +185,10 @@ impl Weather {
                 (hour.0, hour.0 + 600_000, Trouble::ErrorAfter),
                 (hour.0 + 600_000, hour.1, Trouble::ErrorBefore),
             ],
+            token_rates: Vec::new(),
+            token_outages: Vec::new(),
+            revoked: 0,
+            revoked_always: None,
             sink_rates: Vec::new(),
             sink_outages: Vec::new(),
             never: 0,
@@ -191,12 +220,72 @@ impl Weather {
         pick(now, &self.outages, &rates, dice).unwrap_or(Trouble::None)
     }
 
+    /// Whether the token of a call is revoked right before it arrives.
+    pub fn revokes(&self, now: i64, dice: &mut Dice) -> bool {
+        let is_always = self.revoked_always.is_some_and(|(from, to)| (from..to).contains(&now));
+        now < self.calm_from && (dice.percent(self.revoked) || is_always)
+    }
+
+    /// What befalls a request for a token now.
+    pub fn strike_token(&self, now: i64, dice: &mut Dice) -> TokenTrouble {
+        if now >= self.calm_from {
+            return TokenTrouble::None;
+        }
+        pick(now, &self.token_outages, &self.token_rates, dice).unwrap_or(TokenTrouble::None)
+    }
+
     /// What befalls a post to the sink now.
     pub fn strike_sink(&self, now: i64, dice: &mut Dice) -> SinkTrouble {
         if now >= self.calm_from {
             return SinkTrouble::None;
         }
         pick(now, &self.sink_outages, &self.sink_rates, dice).unwrap_or(SinkTrouble::None)
+    }
+}
+
+/// What goes wrong with tokens; of dice of its own.
+struct Tokens {
+    rates: Vec<(u32, TokenTrouble)>,
+    outages: Vec<(i64, i64, TokenTrouble)>,
+    revoked: u32,
+    revoked_always: Option<(i64, i64)>,
+}
+
+impl Tokens {
+    fn new(seed: u64, begin: i64, span: u32) -> Self {
+        let mut dice = Dice::new(seed, 6);
+        let mut rate = |most: u32| if dice.percent(50) { 0 } else { dice.within(1, most) };
+        let rates = [
+            (15, TokenTrouble::Refused),
+            (10, TokenTrouble::Status(400)),
+            (10, TokenTrouble::Status(401)),
+            (10, TokenTrouble::Status(429)),
+            (15, TokenTrouble::Status(503)),
+            (15, TokenTrouble::LostReply),
+            (10, TokenTrouble::Nonsense),
+        ]
+        .map(|(most, trouble)| (rate(most), trouble));
+        let revoked = rate(8);
+        let mut outages = Vec::new();
+        let outage = |dice: &mut Dice| {
+            let from = begin + dice.ms(0, span);
+            (from, from + dice.ms(1_000, span / 3))
+        };
+        for kind in [
+            TokenTrouble::Refused,
+            TokenTrouble::Status(400),
+            TokenTrouble::Status(401),
+            TokenTrouble::Status(500),
+            TokenTrouble::LostReply,
+        ] {
+            let (from, to) = outage(&mut dice);
+            if dice.percent(15) {
+                outages.push((from, to, kind));
+            }
+        }
+        let always = outage(&mut dice);
+        let revoked_always = dice.percent(15).then_some(always);
+        Self { rates: rates.to_vec(), outages, revoked, revoked_always }
     }
 }
 

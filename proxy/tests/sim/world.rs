@@ -146,6 +146,15 @@ impl World {
         state.lived += born.map_or(Duration::ZERO, |born| born.elapsed());
     }
 
+    /// Does something while no process lives, as an operator would.
+    pub fn between_lives<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.lock().points_left = None;
+        let was_dead = std::mem::replace(&mut self.lock().dead, false);
+        let done = work();
+        self.lock().dead = was_dead;
+        done
+    }
+
     /// Kills the process: nothing it does from now on has an effect.
     pub fn die(&self, why: &str) {
         let mut state = self.lock();
@@ -204,6 +213,11 @@ impl World {
         state.steady.get_or_insert_with(|| clock::Steady::new(now, machine)).read(now, machine).0
     }
 
+    /// What the machine's clock shows.
+    pub fn machine_ms(&self) -> i64 {
+        self.now_ms() + self.lock().skew_ms
+    }
+
     /// Sets the machine's clock to be this far ahead of the true time.
     pub fn set_skew(&self, skew_ms: i64) {
         self.trace(format_args!("the machine's clock is {skew_ms} ms ahead from now on"));
@@ -258,8 +272,7 @@ impl clock::Source for Source {
     }
 
     fn wall(&self) -> Timestamp {
-        let now = self.0.now_ms();
-        Timestamp::from_unix_ms(now + self.0.lock().skew_ms)
+        Timestamp::from_unix_ms(self.0.machine_ms())
     }
 
     fn fill(&self, bytes: &mut [u8]) {

@@ -24,12 +24,13 @@ use shared::id::{ConnectionName, ConversationId, Key, MessageId, SubmissionId};
 use shared::payload::Payload;
 use shared::rules::{Dialect, Ruleset};
 use shared::time::Timestamp;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const AGENT: &str = "agent@example.com";
-const CUSTOMER: &str = "customer@example.com";
+pub const AGENT: &str = "agent@example.com";
+pub const CUSTOMER: &str = "customer@example.com";
 
 /// What the platform answers to a call: `None` for its usual good answer.
 type Rule = Box<dyn Fn(&Method, &str) -> Option<Response> + Send>;
@@ -190,6 +191,12 @@ impl Stage {
         self.engine = engine(&self.url, Arc::clone(&self.engine.store));
         self.engine.store.recover(clock::now()).await.unwrap();
         self.engine.learn_from_record().await.unwrap();
+    }
+
+    /// The record in this file from now on, in which another process may have left something.
+    pub async fn open(&mut self, path: &Path) {
+        self.engine = engine(&self.url, Arc::new(Sqlite::open(path).unwrap()));
+        self.engine.store.recover(clock::now()).await.unwrap();
     }
 
     /// The connection all messages go through.

@@ -85,6 +85,10 @@ pub struct Program {
     answers: BTreeMap<String, Value>,
     /// Posts that got no answer.
     pub unanswered: usize,
+    /// Whether what waits to be tried again is tried at once.
+    pub hurries: bool,
+    /// How often an audit stream may be replaced.
+    pub streams_replaced_max: usize,
 }
 
 impl Program {
@@ -132,6 +136,9 @@ impl Program {
                 ("accepted" | "retry_wait", Wish::Withdraw) => {
                     act(api, &format!("/api/v1/messages/{id}/cancel"), &json!({})).await?;
                 }
+                ("retry_wait", _) if self.hurries => {
+                    act(api, &format!("/api/v1/messages/{id}/retry"), &json!({})).await?;
+                }
                 ("parked", wish) => {
                     let choice = if wish == Wish::GiveUp { "give_up" } else { "resend" };
                     let body = json!({ "decision": { "choice": choice }, "why": "A test." });
@@ -171,6 +178,20 @@ impl Program {
         Ok(())
     }
 
+    /// Repeats every letter. Each gets the answer of then, even if the request could not be made for the first time
+    /// now, and even if its message was removed since; returns those that do not.
+    pub async fn answers_that_differ(&self, api: &Api) -> Result<Vec<String>, Gone> {
+        let mut differ = Vec::new();
+        for letter in &self.letters {
+            let (key, given) = (&letter.key, &self.answers[&letter.key]);
+            let answer = api.try_submit(key, &letter.body).await.map_err(|_| Gone)?;
+            if answer.status != 202 || answer.json() != *given {
+                differ.push(format!("{key}: repeated, {} instead of {given}", answer.text()));
+            }
+        }
+        Ok(differ)
+    }
+
     /// The id an accepted letter's message was given.
     fn id(&self, key: &str) -> &str {
         word(&self.answers[key]["messages"][0], "id")
@@ -183,7 +204,8 @@ impl Program {
         sandbox: &SandboxProcess,
         batches: &[Batch],
     ) -> Result<Differences, Gone> {
-        let mut found = Differences::default();
+        let mut found =
+            Differences { wrong: self.answers_that_differ(api).await?, ..Differences::default() };
         let messages = read_all(api, "/api/v1/messages").await?;
         if messages.len() > self.letters.len() {
             let (letters, stored) = (self.letters.len(), messages.len());
@@ -200,12 +222,6 @@ impl Program {
         let mut platform_ids = BTreeSet::new();
         for letter in &self.letters {
             let key = &letter.key;
-            let answer = api.try_submit(key, &letter.body).await.map_err(|_| Gone)?;
-            // A repeat gets the answer of then, even if the request could not be made for the first time now.
-            let given = &self.answers[key];
-            if answer.status != 202 || answer.json() != *given {
-                found.wrong.push(format!("{key}: repeated, {} instead of {given}", answer.text()));
-            }
             let Some(message) = by_id.get(self.id(key)) else {
                 found.lost.push(format!("{key} was accepted and is gone"));
                 continue;
@@ -237,7 +253,11 @@ impl Program {
             found.doubled.push(format!("the platform has what nobody sent: {ids_of:?}"));
         }
         // Signatures, order, gaps, chain and counts; it fails by itself.
-        for entry in audit::verify(AUDIT_SECRET, batches) {
+        let (entries, streams) = audit::verify_streams(AUDIT_SECRET, batches);
+        if streams > 1 + self.streams_replaced_max {
+            found.wrong.push(format!("the audit has {streams} streams"));
+        }
+        for entry in entries {
             let word = |name: &str| word(&entry, name).to_owned();
             *expected.entry((word("message_id"), word("receiver"), word("status"))).or_default() -=
                 1;

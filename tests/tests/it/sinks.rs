@@ -49,7 +49,7 @@ async fn acknowledged(waybill: &Waybill, count: usize) {
 fn taken(posts: &[(Batch, Reply)]) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for (batch, reply) in posts {
-        let is_taken = matches!(reply, Reply::Status(200..=299) | Reply::Lost);
+        let is_taken = reply.takes();
         let is_new = batches.iter().all(|one| one.sealed() != batch.sealed());
         if is_taken && is_new {
             batches.push(batch.clone());

@@ -12,8 +12,9 @@
 //! waybill.sqlite.replaced-…  what a restore replaced
 //! ```
 
-use super::{Damage, OpenError, audit, bring_up_to_date, damaged_or, first_damage, inspect};
-use super::{prepare, rows, steps};
+use super::{Damage, OpenError, audit, bring_up_to_date, commit_at, damaged_or, first_damage};
+use super::{inspect, prepare, rows, steps};
+use crate::failpoint::{self, Commit, Point};
 use crate::store::Change;
 use rusqlite::{Connection, OpenFlags};
 use shared::api::Actor;
@@ -284,12 +285,13 @@ fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error
     for name in &names {
         audit::start_stream(&transaction, name, "the database was restored from a backup")?;
     }
-    transaction.commit()?;
+    commit_at(transaction, Commit::RestoreStreams)?;
     Ok(names.len())
 }
 
 /// Makes the outcome unknown of everything that may have been sent after the backup was made. To the state machine
-/// that is an attempt, begun when the message was accepted, whose answer nobody has.
+/// that is an attempt, begun when the message was accepted, whose answer nobody has. What is planned for later was not
+/// sent; what is not planned may have been, also where this machine's clock is behind the one it was accepted by.
 fn doubt(
     connection: &mut Connection,
     connections: &[(ConnectionName, Policy)],
@@ -301,7 +303,8 @@ fn doubt(
         let waiting = rows::all(
             &transaction,
             "SELECT id, accepted_at FROM messages WHERE connection = ?1 \
-             AND (state = 'retry_wait' OR (state = 'accepted' AND due_at <= ?2)) ORDER BY position",
+             AND (state = 'retry_wait' OR (state = 'accepted' AND (due_at <= ?2 OR due_at <= accepted_at))) \
+             ORDER BY position",
             (name.as_str(), now.unix_ms()),
             |row| Ok((rows::stored_message_id(row.get(0)?)?, rows::timestamp(row.get(1)?))),
         )?;
@@ -330,7 +333,7 @@ fn doubt(
             }
         }
     }
-    transaction.commit()?;
+    commit_at(transaction, Commit::RestoreDoubt)?;
     Ok(doubtful)
 }
 
@@ -341,8 +344,11 @@ fn decide(database: &Path, replaced: &Path) -> io::Result<()> {
     let written = beside(database, ".restoring-new");
     fs::write(&written, name)?;
     File::open(&written)?.sync_all()?;
+    failpoint::hit(Point::BeforeCommit(Commit::Restore));
     fs::rename(&written, &marker)?;
-    sync_parent(database)
+    sync_parent(database)?;
+    failpoint::hit(Point::AfterCommit(Commit::Restore));
+    Ok(())
 }
 
 /// Ends a restore that was decided and not finished. Does nothing when there is none.

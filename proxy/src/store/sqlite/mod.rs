@@ -18,11 +18,11 @@ use super::{
     Accepted, Applied, Backlog, Change, Claim, Error, MessageFilter, NewStream, NewSubmission,
     PastDelivery, Recorded, SealWhen, ShippableBatch, Shipped, Signer, Standing, Store, Work,
 };
-use crate::failpoint::Commit;
+use crate::failpoint::{self, Commit, Point};
 use async_trait::async_trait;
 use rows::{MESSAGE, all, first, json, signed, to_json, unsigned};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction};
 use shared::api::{
     AuditBatch, LiveEvent, Message, MessageCounts, MessageDetail, Page, Submission,
     SubmissionAccepted,
@@ -132,8 +132,11 @@ impl Sqlite {
     /// cannot fill a real one everywhere. To SQLite both are the same error.
     pub async fn limit_pages(&self, pages: Option<u32>) -> Result<(), Error> {
         let pages = pages.unwrap_or(u32::MAX - 1);
-        self.write(move |connection| Ok(connection.pragma_update(None, "max_page_count", pages)?))
-            .await
+        // It is not kept in the file, so there is nothing to be lost.
+        let limit = move |connection: &Connection| {
+            Ok(connection.pragma_update(None, "max_page_count", pages)?)
+        };
+        self.write(limit, |()| None).await
     }
 
     fn open_as(path: &Path, in_line: Option<Queueing>) -> Result<Self, OpenError> {
@@ -175,16 +178,8 @@ impl Sqlite {
         self.broken.clone()
     }
 
-    async fn write<T, F>(&self, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnMut(&Connection) -> Result<T, Error> + Send + 'static,
-    {
-        self.write_as(work, |_| None).await
-    }
-
-    /// A write whose commit has fail points, as `commit` names it.
-    async fn write_as<T, F, N>(&self, mut work: F, commit: N) -> Result<T, Error>
+    /// A write. Its commit has fail points, as `commit` names it; only one that wrote nothing has none.
+    async fn write<T, F, N>(&self, mut work: F, commit: N) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, Error> + Send + 'static,
@@ -306,7 +301,15 @@ fn bring_up_to_date(connection: &mut Connection, found: i64) -> rusqlite::Result
         _ => transaction.execute_batch(SCHEMA)?,
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()
+    commit_at(transaction, Commit::Schema)
+}
+
+/// Commits what is written at a start or in a restore, where no writing thread is.
+fn commit_at(transaction: Transaction<'_>, commit: Commit) -> rusqlite::Result<()> {
+    failpoint::hit(Point::BeforeCommit(commit));
+    transaction.commit()?;
+    failpoint::hit(Point::AfterCommit(commit));
+    Ok(())
 }
 
 fn prepare(connection: &Connection, synchronous: &str) -> rusqlite::Result<()> {
@@ -369,7 +372,7 @@ impl Store for Sqlite {
         };
         let quota = self.quota;
         let new = accept::Prepared::new(new)?;
-        self.write_as(move |connection| accept::accept(connection, &new, quota), commit).await
+        self.write(move |connection| accept::accept(connection, &new, quota), commit).await
     }
 
     async fn find_accepted(
@@ -471,9 +474,10 @@ impl Store for Sqlite {
         if found.is_empty() {
             return Ok(0);
         }
-        self.write(move |connection| {
-            removal::remove(connection, &found, ended_before, &unshipped, now)
-        })
+        self.write(
+            move |connection| removal::remove(connection, &found, ended_before, &unshipped, now),
+            |removed| (*removed > 0).then_some(Commit::Removal),
+        )
         .await
     }
 
@@ -493,11 +497,18 @@ impl Store for Sqlite {
         limit: u32,
         except: Vec<ConnectionName>,
     ) -> Result<Vec<Claim>, Error> {
-        self.write_as(
-            move |connection| steps::claim(connection, work, now, lease_until, limit, &except),
-            move |claims| (!claims.is_empty()).then(|| Commit::of_claim(work)),
-        )
-        .await
+        let claimed = self.write(
+            move |connection| {
+                let before = connection.total_changes();
+                let claims = steps::claim(connection, work, now, lease_until, limit, &except)?;
+                Ok((claims, connection.total_changes() != before))
+            },
+            move |(claims, changed)| match claims.is_empty() {
+                false => Some(Commit::of_claim(work)),
+                true => changed.then_some(Commit::Hold),
+            },
+        );
+        Ok(claimed.await?.0)
     }
 
     async fn undelivered_in(
@@ -521,29 +532,36 @@ impl Store for Sqlite {
     }
 
     async fn release(&self, message_id: MessageId, epoch: u64) -> Result<(), Error> {
-        self.write(move |connection| {
+        let work = move |connection: &Connection| {
             connection
                 .prepare_cached(
                     "UPDATE messages SET lease_until = NULL WHERE id = ?1 AND epoch = ?2",
                 )?
                 .execute((message_id.as_str(), signed(epoch)))?;
             Ok(())
-        })
-        .await
+        };
+        self.write(work, |()| Some(Commit::Release)).await
     }
 
     async fn apply(&self, change: Change, now: Timestamp) -> Result<Applied, Error> {
         let happening = change.happening.clone();
-        self.write_as(
-            move |connection| steps::apply(connection, &change, now),
-            move |applied| Commit::of_change(&happening, applied),
-        )
-        .await
+        let applied = self.write(
+            move |connection| steps::apply_from(connection, &change, now),
+            move |(applied, before)| Commit::of_change((*before)?, &happening, applied),
+        );
+        Ok(applied.await?.0)
     }
 
     async fn recover(&self, now: Timestamp) -> Result<u64, Error> {
-        let commit = |open: &u64| (*open > 0).then_some(Commit::Recovery);
-        self.write_as(move |connection| steps::recover(connection, now), commit).await
+        let recovered = self.write(
+            move |connection| {
+                let before = connection.total_changes();
+                let open = steps::recover(connection, now)?;
+                Ok((open, connection.total_changes() != before))
+            },
+            |(_, changed)| changed.then_some(Commit::Recovery),
+        );
+        Ok(recovered.await?.0)
     }
 
     async fn remember_conversation(
@@ -568,7 +586,7 @@ impl Store for Sqlite {
                 ))?;
             Ok(())
         };
-        self.write_as(work, |()| Some(Commit::Conversation)).await
+        self.write(work, |()| Some(Commit::Conversation)).await
     }
 
     async fn find_conversation(
@@ -626,9 +644,12 @@ impl Store for Sqlite {
         when: SealWhen,
         now: Timestamp,
     ) -> Result<Option<AuditBatch>, Error> {
-        self.write_as(
+        self.write(
             move |connection| audit::seal(connection, &name, signer.as_ref(), when, now),
-            |batch| batch.as_ref().map(|_| Commit::T17),
+            |batch| {
+                let is_empty = batch.as_ref()?.count == 0;
+                Some(if is_empty { Commit::Heartbeat } else { Commit::T17 })
+            },
         )
         .await
     }
@@ -647,19 +668,20 @@ impl Store for Sqlite {
         outcome: Shipped,
         now: Timestamp,
     ) -> Result<Recorded, Error> {
-        let commit = match &outcome {
-            Shipped::Acknowledged => Commit::T18,
-            _ => Commit::NotShipped,
-        };
-        self.write_as(
+        let answer = outcome.clone();
+        self.write(
             move |connection| audit::record(connection, position, outcome.clone(), now),
-            move |_| Some(commit),
+            move |recorded| Commit::of_shipping(&answer, recorded),
         )
         .await
     }
 
     async fn resume_shipping(&self, name: ConnectionName, now: Timestamp) -> Result<bool, Error> {
-        self.write(move |connection| audit::resume(connection, &name, now)).await
+        self.write(
+            move |connection| audit::resume(connection, &name, now),
+            |changed| changed.then_some(Commit::Resume),
+        )
+        .await
     }
 
     async fn start_audit_stream(
@@ -667,7 +689,11 @@ impl Store for Sqlite {
         name: ConnectionName,
         why: String,
     ) -> Result<Option<NewStream>, Error> {
-        self.write(move |connection| audit::start_stream(connection, name.as_str(), &why)).await
+        self.write(
+            move |connection| audit::start_stream(connection, name.as_str(), &why),
+            |new| new.as_ref().map(|_| Commit::NewStream),
+        )
+        .await
     }
 
     async fn forget_audit_batches(
@@ -675,7 +701,11 @@ impl Store for Sqlite {
         acknowledged_before: Timestamp,
         limit: u32,
     ) -> Result<u64, Error> {
-        self.write(move |connection| audit::forget(connection, acknowledged_before, limit)).await
+        self.write(
+            move |connection| audit::forget(connection, acknowledged_before, limit),
+            |forgotten| (*forgotten > 0).then_some(Commit::Forget),
+        )
+        .await
     }
 
     async fn audit_entries_waiting(&self, name: ConnectionName) -> Result<u64, Error> {

@@ -185,20 +185,29 @@ fn claimed(
 
 /// See [`crate::store::Store::apply`].
 pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result<Applied, Error> {
+    Ok(apply_from(connection, change, now)?.0)
+}
+
+/// The same, and the state the message was in before.
+pub fn apply_from(
+    connection: &Connection,
+    change: &Change,
+    now: Timestamp,
+) -> Result<(Applied, Option<State>), Error> {
     let sql = format!("SELECT {MESSAGE}, m.epoch FROM messages m WHERE m.id = ?1");
     let found = first(connection, &sql, [change.message_id.as_str()], |row| {
         Ok((rows::message(row)?, unsigned(row.get("epoch")?)))
     })?;
-    let Some(((position, message), epoch)) = found else { return Ok(Applied::Missing) };
+    let Some(((position, message), epoch)) = found else { return Ok((Applied::Missing, None)) };
     let state = message.delivery.state;
     if change.epoch.is_some_and(|claimed| claimed != epoch) {
-        return Ok(Applied::Refused { state });
+        return Ok((Applied::Refused { state }, Some(state)));
     }
     let happening = match (
         &change.happening,
         bound_elsewhere(connection, &message, &change.happening)?,
     ) {
-        (Happening::Decided { .. }, Some(_)) => return Ok(Applied::IdBound),
+        (Happening::Decided { .. }, Some(_)) => return Ok((Applied::IdBound, Some(state))),
         (_, Some(other)) => {
             // What the platform said cannot be about this message, so its outcome is unknown.
             tracing::error!(message.id = %message.id, other.id = other, "the platform gave one id to two messages");
@@ -210,7 +219,9 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
     let step =
         match delivery::step(&message.delivery, &happening, &change.policy, now, change.jitter) {
             Ok(step) => step,
-            Err(delivery::Refused { state }) => return Ok(Applied::Refused { state }),
+            Err(delivery::Refused { state }) => {
+                return Ok((Applied::Refused { state }, Some(state)));
+            }
         };
     let next = &step.delivery;
     let changed = step.event.is_some();
@@ -248,7 +259,7 @@ pub fn apply(connection: &Connection, change: &Change, now: Timestamp) -> Result
     if let Some(ending) = step.ending {
         insert_entries(connection, &message, next, ending, now)?;
     }
-    Ok(Applied::Done(Box::new(step.delivery)))
+    Ok((Applied::Done(Box::new(step.delivery)), Some(state)))
 }
 
 /// The message that already has the platform id this happening names, if there is one.

@@ -54,12 +54,18 @@ pub fn next(
     let begun = if in_flight == Some(true) {
         None
     } else {
+        // Held or not: several may have begun, and each was held while another was in flight.
         let sql = format!(
-            "SELECT position FROM messages INDEXED BY messages_begun WHERE {HERE} AND state = 'retry_wait' AND held = 0 \
+            "SELECT position FROM messages INDEXED BY messages_begun WHERE {HERE} AND state = 'retry_wait' \
              ORDER BY position LIMIT 1"
         );
         first(connection, &sql, (name, conversation_id), |row| Ok(row.get::<_, i64>(0)?))?
     };
+    if let Some(begun) = begun {
+        connection
+            .prepare_cached("UPDATE messages SET held = 0 WHERE position = ?1 AND held = 1")?
+            .execute([begun])?;
+    }
     let sql = format!(
         "UPDATE messages INDEXED BY messages_begun SET held = 1 WHERE {HERE} AND state = 'retry_wait' AND held = 0 \
          AND due_at <= ?3 AND {FREE} AND position IS NOT ?4"

@@ -192,6 +192,50 @@ fn a_long_text_is_a_warning_that_names_what_it_costs() {
 }
 
 #[test]
+fn html_that_shows_nothing_is_found_whatever_it_hides() {
+    let empty = |html: &str| {
+        let payload = Payload {
+            content_type: "text/html".into(),
+            content: html.into(),
+            from: "service@example.com".into(),
+            to: vec!["customer@example.com".into()],
+            ..good()
+        };
+        let found = judge(&payload, Context::Channel(&Channel::Email));
+        found.iter().any(|one| one.code == "html.empty")
+    };
+    for html in ["<!-- <b>Hello</b> -->", "<script>Hello</script>", "<style>a > b {}</style>&nbsp;"]
+    {
+        assert!(empty(html), "{html}");
+    }
+    for html in ["<!-- > --> Hello", "<p>Hello", "<script>x</script> Hello", "<img src=a>"] {
+        assert!(!empty(html), "{html}");
+    }
+}
+
+#[test]
+fn what_an_alphabet_costs_is_said_for_what_can_be_done() {
+    let conversation = sms();
+    let told = |text: String| {
+        let payload = Payload { content: text.into(), ..good() };
+        let found = judge(&payload, Context::Conversation(&conversation));
+        let found = found.into_iter().find(|one| one.code == "sms.alphabet").unwrap();
+        (found.what, found.how)
+    };
+    // Replacing the typographic one would save nothing, because another one stays.
+    let (what, how) = told("ж’ ".repeat(50));
+    assert_eq!(what, "\"ж\" \"’\" make it 3 parts in UCS-2");
+    assert_eq!(how, "Leaving these characters out saves 2 of 3 parts.");
+    let (what, how) = told("жш".repeat(500));
+    assert_eq!(what, "\"ж\" \"ш\" make it 15 parts in UCS-2");
+    assert_eq!(how, "Leaving these characters out saves 8 of 15 parts.");
+    let (what, _) = told("абвгд".repeat(20));
+    assert_eq!(what, "\"а\" \"б\" \"в\" \"г\" \"д\" make it 2 parts in UCS-2");
+    let (what, _) = told("абвгдеж".repeat(20));
+    assert_eq!(what, "\"а\" \"б\" \"в\" \"г\" \"д\" and 2 more make it 3 parts in UCS-2");
+}
+
+#[test]
 fn errors_come_before_warnings_and_every_finding_says_what_why_and_how() {
     let payload =
         Payload { content: "a".repeat(400).into(), to: Vec::new(), from: String::new(), ..good() };

@@ -282,7 +282,15 @@ fn attribute(tag: &str) -> Option<&'static str> {
     {
         return Some("a script address");
     }
-    let is_handler = lower
+    // HTML takes white space before the sign.
+    let mut named = String::with_capacity(lower.len());
+    for one in lower.chars() {
+        if one == '=' {
+            named.truncate(named.trim_end().len());
+        }
+        named.push(one);
+    }
+    let is_handler = named
         .split(|one: char| one.is_whitespace() || matches!(one, '/' | '"' | '\''))
         .any(|word| {
             word.strip_prefix("on").and_then(|rest| rest.split_once('=')).is_some_and(

@@ -152,6 +152,14 @@ fn bad_attachments_are_found() {
     assert!(codes(&with_file(|a| by_url(a, "https://cdn.example.com/a.png?x=1"))).is_empty());
     let many = Payload { attachments: vec![with_file(|_| ()).attachments.remove(0); 51], ..good() };
     assert_eq!(codes(&many), ["attachments.too_many"]);
+    // Fewer are too many as well, and each of them is judged.
+    let fifty = Payload { attachments: many.attachments[1..].to_vec(), ..good() };
+    let found = codes(&fifty);
+    assert_eq!(found.iter().filter(|code| *code == "attachment.duplicate").count(), 49);
+    assert!(found.iter().any(|code| code == "attachments.too_many"));
+    // A text without files is no MMS.
+    let long = Payload { content: "a".repeat(5_000_000).into(), ..good() };
+    assert!(!codes(&long).iter().any(|code| code == "attachments.too_large"));
 }
 
 fn by_url(attachment: &mut Attachment, url: &str) {
@@ -192,8 +200,8 @@ fn a_long_text_is_a_warning_that_names_what_it_costs() {
 }
 
 #[test]
-fn html_that_shows_nothing_is_found_whatever_it_hides() {
-    let empty = |html: &str| {
+fn html_that_shows_nothing_or_does_something_is_found() {
+    let is = |code: &str, html: &str| {
         let payload = Payload {
             content_type: "text/html".into(),
             content: html.into(),
@@ -202,14 +210,21 @@ fn html_that_shows_nothing_is_found_whatever_it_hides() {
             ..good()
         };
         let found = judge(&payload, Context::Channel(&Channel::Email));
-        found.iter().any(|one| one.code == "html.empty")
+        found.iter().any(|one| one.code == code)
     };
+    let empty = |html: &str| is("html.empty", html);
     for html in ["<!-- <b>Hello</b> -->", "<script>Hello</script>", "<style>a > b {}</style>&nbsp;"]
     {
         assert!(empty(html), "{html}");
     }
     for html in ["<!-- > --> Hello", "<p>Hello", "<script>x</script> Hello", "<img src=a>"] {
         assert!(!empty(html), "{html}");
+    }
+    for html in ["<p onclick=x()>a</p>", "<p title=a ONLOAD\n= \"x\">a</p>"] {
+        assert!(is("html.active", html), "{html}");
+    }
+    for html in ["<p on=\"1\">a</p>", "<p on-time=\"yes\">a</p>", "<p only=\"1\">a</p> onclick=x"] {
+        assert!(!is("html.active", html), "{html}");
     }
 }
 

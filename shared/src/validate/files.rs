@@ -152,8 +152,8 @@ impl Judge<'_> {
         let Some(known) = known else { return bytes.len() };
         if !known.agrees(&bytes) {
             let found = match crate::rules::sniffed(&bytes) {
-                Some(mime) if mime != known.mime => file_type(mime).map_or(mime, |one| one.label),
-                _ => "something else",
+                Some(mime) => file_type(mime).map_or(mime, |one| one.label),
+                None => "something else",
             };
             let values = [("found", found), ("type", known.label)];
             self.found(&rule::ATTACHMENT_BYTES, &pointer, &values);

@@ -149,6 +149,7 @@ fn bad_attachments_are_found() {
         let found = codes(&payload);
         assert!(found.iter().any(|one| one == code), "{code}: {found:?}");
     }
+    assert!(codes(&with_file(|a| a.filename = format!("{}.png", "a".repeat(251)))).is_empty());
     assert!(codes(&with_file(|a| by_url(a, "https://cdn.example.com/a.png?x=1"))).is_empty());
     let many = Payload { attachments: vec![with_file(|_| ()).attachments.remove(0); 51], ..good() };
     assert_eq!(codes(&many), ["attachments.too_many"]);

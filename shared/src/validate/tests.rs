@@ -150,6 +150,12 @@ fn bad_attachments_are_found() {
         assert!(found.iter().any(|one| one == code), "{code}: {found:?}");
     }
     assert!(codes(&with_file(|a| a.filename = format!("{}.png", "a".repeat(251)))).is_empty());
+    let longest = format!("https://cdn.example.com/{}", "a".repeat(2048 - 24));
+    assert!(codes(&with_file(|a| by_url(a, &longest))).is_empty());
+    let longer = codes(&with_file(|a| by_url(a, &format!("{longest}a"))));
+    assert_eq!(longer, ["attachment.url"]);
+    let most = (0..1_000).map(|one| format!("+4477009{one:05}")).collect();
+    assert!(!codes(&Payload { to: most, ..good() }).iter().any(|code| code == "to.too_many"));
     assert!(codes(&with_file(|a| by_url(a, "https://cdn.example.com/a.png?x=1"))).is_empty());
     let many = Payload { attachments: vec![with_file(|_| ()).attachments.remove(0); 51], ..good() };
     assert_eq!(codes(&many), ["attachments.too_many"]);

@@ -154,6 +154,10 @@ fn bad_attachments_are_found() {
     assert!(codes(&with_file(|a| by_url(a, &longest))).is_empty());
     let longer = codes(&with_file(|a| by_url(a, &format!("{longest}a"))));
     assert_eq!(longer, ["attachment.url"]);
+    let host = |last: usize| format!("{0}.{0}.{0}.{1}.com", "a".repeat(63), "a".repeat(last));
+    let of = |host: String| codes(&with_file(|a| by_url(a, &format!("https://{host}/a.png"))));
+    assert!(of(host(57)).is_empty(), "253 characters are a host");
+    assert_eq!(of(host(58)), ["attachment.url"]);
     let most = (0..1_000).map(|one| format!("+4477009{one:05}")).collect();
     assert!(!codes(&Payload { to: most, ..good() }).iter().any(|code| code == "to.too_many"));
     assert!(codes(&with_file(|a| by_url(a, "https://cdn.example.com/a.png?x=1"))).is_empty());

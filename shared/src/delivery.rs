@@ -720,8 +720,8 @@ pub fn step(
         }
         (Unknown, Happening::MayRepeat) => {
             if retries_left(&next, policy, now) {
-                next.state = RetryWait;
-                next.due_at = Some(now.plus(repeat_delay(&next, jitter)));
+                let delay = repeat_delay(&next, jitter);
+                plan_repeat(&mut next, now.plus(delay));
                 (Some(EventKind::RepeatPlanned), None)
             } else {
                 // It may or may not have been taken, and the window in which asking again is safe is over.
@@ -817,6 +817,15 @@ fn repeat_delay(next: &Delivery, jitter: f64) -> Duration {
     }
 }
 
+/// It goes again, but never before the time it was planned for: what a restore doubts may not have been sent yet. That
+/// wait uses up no time of its own.
+fn plan_repeat(next: &mut Delivery, at: Timestamp) {
+    let due = next.not_before.map_or(at, |planned| planned.max(at));
+    next.held_ms = next.held_ms.saturating_add(u64::try_from(due.ms_since(at)).unwrap_or(0));
+    next.state = State::RetryWait;
+    next.due_at = Some(due);
+}
+
 /// What looking has shown; a record from before there was looking starts now.
 fn search(next: &mut Delivery, now: Timestamp) -> &mut Search {
     next.search.get_or_insert(Search {
@@ -853,8 +862,7 @@ fn absent(
         return (None, None);
     }
     if policy.on_ambiguous == OnAmbiguous::Resend && retries_left(next, policy, now) {
-        next.state = State::RetryWait;
-        next.due_at = Some(now.plus(repeat_delay(next, jitter)));
+        plan_repeat(next, now.plus(repeat_delay(next, jitter)));
         return (Some(EventKind::RepeatPlanned), None);
     }
     let text = format!("{looks} looks within {} s did not find it.", now.ms_since(first) / 1000);
@@ -870,14 +878,13 @@ fn decide(
 ) -> (Option<EventKind>, Option<Ending>) {
     match choice {
         Choice::Resend => {
-            next.state = State::RetryWait;
-            next.due_at = Some(now);
             // The person starts a new series of attempts.
             next.attempts = 0;
             next.attempts_held = 0;
             next.held_ms = 0;
             next.first_attempt_at = None;
             next.search = None;
+            plan_repeat(next, now);
             (Some(EventKind::Decided), None)
         }
         Choice::Found { platform_id } => {
@@ -1372,6 +1379,25 @@ mod tests {
         let (again, _) = looks(&forgetful(OnAmbiguous::Resend), &Happening::Absent);
         assert_eq!(again.state, State::RetryWait);
         assert!(again.maybe_taken, "it may still turn up");
+    }
+
+    #[test]
+    fn what_was_planned_is_not_repeated_before_its_time() {
+        let planned = Delivery { not_before: Some(at(90_000)), ..unknown() };
+        let step = apply(&planned, &Happening::MayRepeat, at(3));
+        assert_eq!(
+            (step.delivery.state, step.delivery.due_at),
+            (State::RetryWait, Some(at(90_000)))
+        );
+        // That wait was nobody's fault: a quarter of an hour for its attempts is left.
+        let own = apply(&step.delivery, &Happening::AttemptStarted, at(90_000)).delivery;
+        let reason = Reason::new("r", "r");
+        let again = apply(&own, &Happening::NotSent { reason, wait: None }, at(90_001));
+        assert_eq!(again.delivery.state, State::RetryWait);
+        let parked = Delivery { state: State::Parked, ..planned };
+        let resend = Happening::Decided { choice: Choice::Resend, why: "w".into() };
+        assert_eq!(apply(&parked, &resend, at(3)).delivery.due_at, Some(at(90_000)));
+        assert_eq!(apply(&parked, &resend, at(90_001)).delivery.due_at, Some(at(90_001)));
     }
 
     #[test]

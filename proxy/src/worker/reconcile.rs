@@ -13,7 +13,7 @@ use crate::store::{Applied, Claim, Error, Work};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::api::Actor;
-use shared::delivery::{Dedup, Happening, Reason, State};
+use shared::delivery::{Dedup, Delivery, Happening, Reason, State};
 use shared::id::PlatformId;
 use shared::payload::Payload;
 use shared::time::Timestamp;
@@ -70,7 +70,7 @@ async fn settle(engine: &Engine, claim: &Claim) -> Result<(), Error> {
     }
     let happening = match engine.connection(&claim.connection) {
         Some(connection) if connection.policy.dedup == Dedup::None => {
-            let Some(found) = look(engine, connection, claim, delivery.attempt_at).await? else {
+            let Some(found) = look(engine, connection, claim, &delivery).await? else {
                 return engine.store.release(claim.message_id.clone(), claim.epoch).await;
             };
             found
@@ -99,7 +99,7 @@ async fn look(
     engine: &Engine,
     connection: &Connection,
     claim: &Claim,
-    attempt_at: Option<Timestamp>,
+    delivery: &Delivery,
 ) -> Result<Option<Happening>, Error> {
     let permit = match connection.permit(Priority::Reconcile, PERMIT_PATIENCE).await {
         Ok(permit) => permit,
@@ -121,8 +121,8 @@ async fn look(
     let bound = engine.store.platform_ids_bound(connection.name.clone(), ids).await?;
     // The payload was validated when it was stored; one that cannot be read can be told apart from nothing.
     let sent = Payload::decode(&claim.body).ok();
-    let began = attempt_at.unwrap_or(claim.delivery.accepted_at);
-    Ok(Some(match weigh(&snapshot, &bound, sent.as_ref(), began, crate::clock::now()) {
+    let now = crate::clock::now();
+    Ok(Some(match weigh(&snapshot, &bound, sent.as_ref(), began_ago(delivery, now), now) {
         Weighed::Absent => Happening::Absent,
         Weighed::Ours(platform_id) => {
             let receipt = snapshot.receipts.get(&platform_id).cloned();
@@ -144,16 +144,23 @@ enum Weighed {
     CannotTell(Vec<PlatformId>),
 }
 
+/// How long ago the attempt began. Nobody knows where it began in the future, or after its outcome was unknown: this
+/// clock was set back since.
+fn began_ago(delivery: &Delivery, now: Timestamp) -> Option<Duration> {
+    let began = delivery.attempt_at.unwrap_or(delivery.accepted_at);
+    let since = delivery.search.as_ref().map_or(now, |search| search.since);
+    let ago = u64::try_from(now.ms_since(began)).ok().map(Duration::from_millis);
+    ago.filter(|_| began <= since)
+}
+
 /// Times are compared on the platform's clock: how long ago the attempt began is the same on both.
 fn weigh(
     snapshot: &Snapshot,
     bound: &BTreeSet<PlatformId>,
     sent: Option<&Payload>,
-    began: Timestamp,
+    ago: Option<Duration>,
     now: Timestamp,
 ) -> Weighed {
-    // An attempt that began in the future: this clock was set back since, and nobody knows how long ago it was.
-    let ago = u64::try_from(now.ms_since(began)).ok().map(Duration::from_millis);
     let since = ago.map(|ago| snapshot.platform_now.unwrap_or(now).minus(ago + CLOCKS_DIFFER_BY));
     let is_new = |one: &Listed| match (one.created_at, since) {
         (Some(created), Some(since)) => created >= since,
@@ -195,6 +202,7 @@ mod tests {
     use super::*;
     use crate::platform::Said;
     use shared::conversation::Conversation;
+    use shared::delivery::{Policy, step};
 
     const BEGAN: i64 = 1_795_341_600_000;
 
@@ -215,6 +223,15 @@ mod tests {
     }
 
     fn weighed_at(now: Timestamp, messages: Vec<Listed>, bound: &[&str]) -> Weighed {
+        weighed_since(at(5), now, messages, bound)
+    }
+
+    fn weighed_since(
+        unknown: Timestamp,
+        now: Timestamp,
+        messages: Vec<Listed>,
+        bound: &[&str],
+    ) -> Weighed {
         let snapshot = Snapshot {
             conversation: serde_json::from_value::<Conversation>(serde_json::json!({
                 "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890", "channel": "email",
@@ -233,7 +250,18 @@ mod tests {
             content: "Hello  there".into(),
             ..Payload::default()
         };
-        weigh(&snapshot, &bound, Some(&sent), at(0), now)
+        weigh(&snapshot, &bound, Some(&sent), began_ago(&unknown_since(unknown), now), now)
+    }
+
+    /// An attempt of the moment 0 whose outcome was unknown at another.
+    fn unknown_since(unknown: Timestamp) -> Delivery {
+        let reason = Reason::new("r", "r");
+        let happenings =
+            [(Happening::AttemptStarted, at(0)), (Happening::Ambiguous { reason }, unknown)];
+        let accepted = Delivery::accepted(at(0), None, None, 10_000, true);
+        happenings.into_iter().fold(accepted, |delivery, (happening, at)| {
+            step(&delivery, &happening, &Policy::default(), at, 0.0).unwrap().delivery
+        })
     }
 
     fn id(text: &str) -> PlatformId {
@@ -261,6 +289,16 @@ mod tests {
         let old = vec![listed("p1", -3600, ours)];
         assert_eq!(weighed_at(at(-60), old, &[]), Weighed::CannotTell(vec![id("p1")]));
         assert_eq!(weighed_at(at(-60), vec![], &[]), Weighed::Absent);
+    }
+
+    /// As a restore leaves it: begun by a clock that was ahead, unknown since a moment before that.
+    #[test]
+    fn nor_when_the_clock_has_come_to_where_it_was_before() {
+        let began_late = |listed| weighed_since(at(-3600), at(10), vec![listed], &[]);
+        // Nobody can tell when it was sent, so one that cannot be read may be it, however old.
+        assert_eq!(began_late(listed("p1", 470, None)), Weighed::CannotTell(vec![id("p1")]));
+        let ours = Some(("agent@genesys.cloud", "Hello there"));
+        assert_eq!(began_late(listed("p1", 605, ours)), Weighed::CannotTell(vec![id("p1")]));
     }
 
     #[test]

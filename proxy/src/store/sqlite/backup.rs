@@ -291,21 +291,24 @@ fn new_streams(connection: &mut Connection) -> Result<usize, crate::store::Error
 
 /// Makes the outcome unknown of everything that may have been sent after the backup was made. To the state machine
 /// that is an attempt, begun when the message was accepted, whose answer nobody has. What is planned for later was not
-/// sent; what is not planned may have been, also where this machine's clock is behind the one it was accepted by.
+/// sent, unless this machine's clock is behind what it was in the backup: then nobody knows whose time had come.
 fn doubt(
     connection: &mut Connection,
     connections: &[(ConnectionName, Policy)],
     now: Timestamp,
 ) -> Result<usize, crate::store::Error> {
     let transaction = connection.transaction()?;
+    let latest: Option<i64> =
+        transaction.query_row("SELECT max(accepted_at) FROM messages", [], |row| row.get(0))?;
+    let is_set_back = latest.is_some_and(|latest| latest > now.unix_ms());
     let mut doubtful = 0;
     for (name, policy) in connections {
         let waiting = rows::all(
             &transaction,
             "SELECT id, accepted_at FROM messages WHERE connection = ?1 \
-             AND (state = 'retry_wait' OR (state = 'accepted' AND (due_at <= ?2 OR due_at <= accepted_at))) \
+             AND (state = 'retry_wait' OR (state = 'accepted' AND (due_at <= ?2 OR ?3))) \
              ORDER BY position",
-            (name.as_str(), now.unix_ms()),
+            (name.as_str(), now.unix_ms(), is_set_back),
             |row| Ok((rows::stored_message_id(row.get(0)?)?, rows::timestamp(row.get(1)?))),
         )?;
         doubtful += waiting.len();
@@ -549,6 +552,24 @@ mod tests {
         let Applied::Refused { state: State::RetryWait } = apply(Happening::Cancelled) else {
             panic!("it may have been sent")
         };
+    }
+
+    /// Accepted by a clock that was ahead, one at once and one planned for a minute later; the clock was set right and
+    /// the backup put back. The clock it was sent by may have come to either.
+    #[test]
+    fn behind_the_clock_of_the_backup_what_was_planned_may_have_been_sent_too() {
+        let accepted_at = 1_795_341_600_000;
+        let doubted = |at: i64, due_at: i64| {
+            let mut connection = crate::store::sqlite::turns::tests::backlog(1);
+            connection.execute("UPDATE messages SET due_at = ?1", [due_at]).unwrap();
+            let main = [(ConnectionName::parse("main").unwrap(), Policy::default())];
+            doubt(&mut connection, &main, Timestamp::from_unix_ms(at)).unwrap()
+        };
+        let planned_at = accepted_at + 60_000;
+        assert_eq!(doubted(accepted_at - 600_000, accepted_at), 1, "it was to go at once");
+        assert_eq!(doubted(accepted_at - 600_000, planned_at), 1, "its time may have come");
+        assert_eq!(doubted(accepted_at + 30_000, planned_at), 0, "its time has not come");
+        assert_eq!(doubted(planned_at, planned_at), 1);
     }
 
     #[tokio::test]

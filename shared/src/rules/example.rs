@@ -202,6 +202,15 @@ mod tests {
             assert!(RULES.iter().any(|rule| rule.subject == subject), "{subject:?}");
         }
         assert!(RULES.is_sorted_by_key(|rule| rule.subject));
+        let headings: HashSet<&str> = Subject::ALL.into_iter().map(Subject::label).collect();
+        assert_eq!(headings.len(), Subject::ALL.len());
+    }
+
+    #[test]
+    fn an_example_is_shown_as_it_is_written_and_an_empty_one_not_at_all() {
+        let shown = |patch| Example { dialect: Dialect::Guide, patch, ..RULES[0].good }.shown();
+        assert_eq!(shown("{}"), "");
+        assert_eq!(shown(r#"{"content":"a"}"#), r#"{"content":"a"}"#);
     }
 
     #[test]

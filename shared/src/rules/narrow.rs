@@ -197,6 +197,10 @@ mod tests {
         assert!(pack.media("application/pdf").is_some() && pack.media("text/csv").is_none());
         let none = sms(Narrowing { media_types: Some(vec![]), ..Narrowing::default() }).unwrap();
         assert!(none.media.is_empty());
+        // A profile may allow a family of types of which none is known.
+        let family = Some(vec!["chemical/*".into(), "image/*".into()]);
+        let pack = sms(Narrowing { media_types: family, ..Narrowing::default() }).unwrap();
+        assert!(pack.media("image/png").is_some() && pack.media("application/pdf").is_none());
         // A profile that allows everything allows what the pack does, and no more.
         let all = sms(Narrowing { media_types: Some(vec!["*/*".into()]), ..Narrowing::default() });
         assert!(all.unwrap().media("application/x-sh").is_none());
@@ -230,6 +234,21 @@ mod tests {
             ]
         );
         assert!(faults[5].contains("766 is more than 765"), "{}", faults[5]);
+    }
+
+    #[test]
+    fn the_same_narrows_nothing_and_no_type_at_all_is_refused() {
+        let shipped = Ruleset::embedded(Dialect::Guide).pack(&Channel::Sms).unwrap();
+        let same = Narrowing {
+            recipients_max: Some(shipped.recipients_max.value),
+            text_max: shipped.text.as_ref().map(|text| text.max),
+            attachment_bytes_max: shipped.media.iter().map(|media| media.bytes_max).max(),
+            ..Narrowing::default()
+        };
+        assert_eq!(&sms(same).unwrap(), shipped, "its sources and its hash stay the pack's");
+        let none = Narrowing { content_types: Some(Vec::new()), ..Narrowing::default() };
+        let faults = sms(none).unwrap_err();
+        assert!(faults[0].contains("name at least one"), "{faults:?}");
     }
 
     #[test]

@@ -200,7 +200,8 @@ mod tests {
         // A profile may allow a family of types of which none is known.
         let family = Some(vec!["chemical/*".into(), "image/*".into()]);
         let pack = sms(Narrowing { media_types: family, ..Narrowing::default() }).unwrap();
-        assert!(pack.media("image/png").is_some() && pack.media("application/pdf").is_none());
+        assert_eq!(pack.media("image/png").unwrap().source, "this proxy's settings");
+        assert!(pack.media("application/pdf").is_none());
         // A profile that allows everything allows what the pack does, and no more.
         let all = sms(Narrowing { media_types: Some(vec!["*/*".into()]), ..Narrowing::default() });
         assert!(all.unwrap().media("application/x-sh").is_none());

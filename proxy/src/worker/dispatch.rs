@@ -126,6 +126,10 @@ async fn dispatch(engine: &Engine, claim: &Claim, send_until: Instant) -> Result
     let Ok(permit) = connection.permit(Priority::Send, PERMIT_PATIENCE).await else {
         return give_back().await;
     };
+    if Instant::now() > send_until {
+        // Whose turn it is was decided long ago, and nothing has begun yet.
+        return give_back().await;
+    }
     let started =
         apply(engine, claim, Happening::AttemptStarted, Actor::Proxy, true, channel.clone())
             .await?;

@@ -317,8 +317,8 @@ pub fn queueing() -> Duration {
             return Duration::from_secs(1 << 30);
         }
         let ms = match state.random.within(0, 9_999) {
-            0..30 => state.random.within(61_000, 150_000),
-            30..3_000 => state.random.within(1, 4),
+            0..60 => state.random.within(61_000, 150_000),
+            60..3_000 => state.random.within(1, 4),
             _ => 0,
         };
         Duration::from_millis(ms.into())
